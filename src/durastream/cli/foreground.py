@@ -1,0 +1,143 @@
+"""What `durastream run` does after the start: it watches its own run like any viewer, and ends with the agent's code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+from durastream.cli.launch import Request, Started, launch
+from durastream.cli.signals import Detached, Interrupts
+from durastream.errors import RecordingError
+from durastream.spool import Spool
+
+__all__ = ["conclude", "exit_code_of", "run"]
+
+_PIECE = 1 << 18
+
+
+def run(request: Request) -> int:
+    """Start, watch, and return the exit code for the process."""
+    started = launch(request)
+    if request.detach:
+        print(started.spool.run_id)  # noqa: T201 - the one thing that scripts read
+        return 0
+    view = request.view
+    if view == "auto":
+        view = "live" if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "raw"
+        if view == "raw" and sys.stdout.isatty():
+            view = "plain"
+    interrupts = Interrupts(started.spool)
+    run_id = started.spool.run_id
+    try:
+        with interrupts.handled(ctrl_c=view != "live"):
+            if view == "raw":
+                _pass_through(started)
+            elif view != "none":
+                from durastream.cli.watch import watch_run
+
+                if watch_run(started.spool, view, interrupts):
+                    _say(f"detached: run {run_id} goes on: durastream attach {run_id}")
+                    return 0
+            _wait(started)
+            return conclude(started.spool)
+    except Detached as left:
+        with contextlib.suppress(OSError):
+            _say(f"detached: run {run_id} goes on: durastream attach {run_id}")
+        return left.code
+    except BrokenPipeError:
+        _close_stdout()
+        _say(f"output closed: run {run_id} goes on: durastream attach {run_id}")
+        return 128 + signal.SIGPIPE
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"durastream: {text}\n")
+    sys.stderr.flush()
+
+
+def _close_stdout() -> None:
+    """Whoever read it has gone: let the interpreter's last flush go nowhere instead of failing."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _wait(started: Started) -> None:
+    """Wait until nobody works on the run any more: the supervisor outlives its recorder."""
+    import durastream.stores  # noqa: F401 - while the recorder starts: `conclude` will need it
+
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(started.supervisor, 0)
+    while started.spool.alive():  # the supervisor was killed, and the recorder goes on alone
+        time.sleep(0.05)
+
+
+def _pass_through(started: Started) -> None:
+    """Copy the agent's stdout and stderr, byte for byte, from the write-ahead log to ours."""
+    spool = started.spool
+    pairs = [(spool.open("stdout", os.O_RDONLY), 1), (spool.open("stderr", os.O_RDONLY), 2)]
+    try:
+        pause = 0.002
+        over = False
+        while True:
+            copied = any([_copy(source, target) for source, target in pairs])  # noqa: C419 - both, each time
+            if copied:
+                pause = 0.002
+                continue
+            if over:
+                return
+            over = _agent_over(started)
+            if not over:
+                time.sleep(pause)
+                pause = min(pause * 1.5, 0.02)
+    finally:
+        for source, _ in pairs:
+            os.close(source)
+
+
+def _agent_over(started: Started) -> bool:
+    spool = started.spool
+    return spool.exit_status() is not None or not spool.exists() or not (spool.alive() or spool.agent_alive())
+
+
+def _copy(source: int, target: int) -> bool:
+    data = os.read(source, _PIECE)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return bool(data)
+
+
+def conclude(spool: Spool) -> int:
+    """Say how a run ended, in one line on stderr, and return the exit code it gives."""
+    from durastream.stores import FolderStore
+
+    store = FolderStore(spool.store)
+    try:
+        info = store.info(spool.run_id)
+    except RecordingError:
+        info = None
+    if info is not None and info.status not in ("running", "orphaned"):
+        verdict = "reconciled" if info.reconciled else "NOT reconciled"
+        _say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
+        if not info.reconciled:
+            _say(f"see what differs: durastream verify {info.run_id}")
+        return exit_code_of(info.exit_code, info.signal)
+    trouble = spool.read_json("trouble.json") or {}
+    message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
+    _say(f"{message}")
+    _say(f"run {spool.run_id} is not finished; what was recorded is kept: durastream recover {spool.run_id}")
+    status = spool.exit_status()
+    if status is None:
+        return 125
+    return exit_code_of(status.get("exit_code"), status.get("signal")) or 125
+
+
+def exit_code_of(exit_code: int | None, signal_name: str | None) -> int:
+    """The exit code that stands for how an agent ended: its own, 128+n for signal n, 125 when nobody saw it."""
+    if signal_name is not None:
+        return 128 + signal.Signals[signal_name]
+    return 125 if exit_code is None else exit_code

@@ -1,0 +1,198 @@
+"""Starts a recorded run: from the words of the command line to a running agent, with nothing slow on the way.
+
+`read_words` understands the plain cases of `durastream run` without importing an argument parser, which would keep the
+agent waiting for 60 ms; whatever else there is (help, mistakes) it leaves to the parser. A test holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from durastream import supervisor
+from durastream.errors import AgentNotStarted, UsageError
+from durastream.location import find_store, make_store
+from durastream.spool import Spool, boot_id
+from durastream.version import VERSION
+
+__all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "launch", "read_words"]
+
+VIEWS = ("auto", "live", "plain", "raw", "json", "none")
+LOGS = ("sqlite", "jsonl")
+RUN_FORMATS = ("auto", "native", "text")
+
+
+class Request(NamedTuple):
+    """What `durastream run` was asked for."""
+
+    command: tuple[str, ...]
+    detach: bool = False
+    view: str = "auto"
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    store: str | None = None
+    log: str = "sqlite"
+    format: str = "auto"
+    raw: bool = True
+    line_buffered: bool = False
+
+
+class Started(NamedTuple):
+    """A run that has begun: its spool, and the pid of its supervisor, which is a child of this process."""
+
+    spool: Spool
+    supervisor: int
+
+
+_FLAGS: dict[str, tuple[str, bool]] = {
+    "-d": ("detach", True),
+    "--detach": ("detach", True),
+    "--no-raw": ("raw", False),
+    "--line-buffered": ("line_buffered", True),
+}
+_VALUES = {
+    "--view": "view",
+    "--name": "name",
+    "--tag": "tags",
+    "--store": "store",
+    "--log": "log",
+    "--format": "format",
+}
+
+
+def read_words(words: list[str]) -> Request | None:
+    """The request that the words after `run` make; None when it takes the full parser to say."""
+    given: dict[str, object] = {}
+    tags: list[str] = []
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] != "--":
+        word, glued, value = words[at].partition("=")
+        at += 1
+        if word in _FLAGS and not glued:
+            name, flag = _FLAGS[word]
+            given[name] = flag
+            continue
+        if word not in _VALUES:
+            return None
+        if not glued:
+            if at >= len(words):
+                return None
+            value = words[at]
+            at += 1
+        if word == "--tag":
+            tags.append(value)
+        else:
+            given[_VALUES[word]] = value
+    command = words[at + 1 :] if at < len(words) and words[at] == "--" else words[at:]
+    if not command:
+        return None
+    request = Request(tuple(command), tags=tuple(tags))._replace(**given)  # type: ignore[arg-type]
+    try:
+        check(request)
+    except UsageError:
+        return None
+    return request
+
+
+def check(request: Request) -> None:
+    """Raises UsageError for words that cannot be meant."""
+    for option, value, choices in (
+        ("--view", request.view, VIEWS),
+        ("--log", request.log, LOGS),
+        ("--format", request.format, RUN_FORMATS),
+    ):
+        if value not in choices:
+            raise UsageError(f"{option} {value}: one of {', '.join(choices)}")
+    for tag in request.tags:
+        if not tag.partition("=")[0] or "=" not in tag:
+            raise UsageError(f"--tag {tag}: a tag is key=value")
+    name = request.name
+    if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
+        raise UsageError("--name takes up to 100 printable characters, without a slash")
+
+
+def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started:
+    """Start the agent under a supervisor. Raises AgentNotStarted or StoreError, and then nothing runs."""
+    argv = _resolve(request, environ)
+    cwd = os.getcwd()
+    store = find_store(request.store, environ, cwd)
+    make_store(store)
+    started = time.time()
+    parent = environ.get("DURASTREAM_RUN_ID")
+    meta = {
+        "command": list(request.command),
+        "callable": request.command[0] if argv[1:4] == ["-P", "-m", "durastream.callables"] else None,
+        "cwd": cwd,
+        "name": request.name,
+        "tags": dict(tag.split("=", 1) for tag in request.tags),
+        "pid": os.getpid(),
+        "started": started,
+        "started_at": _iso(started),
+        "mono": time.monotonic(),
+        "boot_id": boot_id(),
+        "parent_run_id": parent,
+        "versions": {"durastream": VERSION, "python": ".".join(map(str, sys.version_info[:3]))},
+        "log": request.log,
+        "format": request.format,
+        "raw": request.raw,
+    }
+    spool = Spool.create(store, meta)
+    own = {**environ, "DURASTREAM_RUN_ID": spool.run_id, "DURASTREAM_EVENTS": spool.file("events")}
+    own.setdefault("PYTHONUNBUFFERED", "1")
+    own.pop("DURASTREAM_PARENT_RUN_ID", None)
+    if parent:
+        own["DURASTREAM_PARENT_RUN_ID"] = parent
+    return Started(spool, supervisor.launch(spool, argv, own, _stdin()))
+
+
+def _iso(seconds: float) -> str:
+    whole = int(seconds)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
+
+
+def _stdin() -> int | None:
+    """What the agent reads: a pipe or a file is passed on; a terminal is not, for some agents hang on an open one."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return None
+    return 0 if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode) else None
+
+
+def _resolve(request: Request, environ: Mapping[str, str]) -> list[str]:
+    """The argv to execute. Raises AgentNotStarted with 127 (not found) or 126 (not executable)."""
+    word = request.command[0]
+    program = _which(word, environ)
+    if program is None and ":" in word:
+        from durastream.callables import looks_like_target
+
+        if looks_like_target(word):
+            return [sys.executable, "-P", "-m", "durastream.callables", *request.command]
+    if program is None:
+        raise AgentNotStarted(f"{word}: command not found: nothing was started", exit_code=127)
+    if not os.access(program, os.X_OK) or os.path.isdir(program):
+        raise AgentNotStarted(f"{word}: not an executable file: nothing was started", exit_code=126)
+    if request.line_buffered:
+        stdbuf = _which("stdbuf", environ)
+        if stdbuf is None:
+            raise UsageError("--line-buffered needs stdbuf (GNU coreutils), which is not on the PATH")
+        return [stdbuf, "-oL", "-eL", *request.command]
+    return list(request.command)
+
+
+def _which(word: str, environ: Mapping[str, str]) -> str | None:
+    """The file that a command word names; one that is not executable only if no other fits."""
+    if os.sep in word:
+        return word if os.path.exists(word) else None
+    second = None
+    for folder in os.get_exec_path(environ):
+        path = os.path.join(folder, word)
+        if os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            second = second or path
+    return second

@@ -1,0 +1,42 @@
+"""Where the store is: one string everywhere, found like git finds its folder. Standard library only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from durastream.errors import StoreUnwritable
+
+__all__ = ["find_store", "make_store"]
+
+
+def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> str:
+    """The folder of recordings: `--store`, `$DURASTREAM_STORE`, the nearest `recordings/`, else the user's own."""
+    named = explicit or environ.get("DURASTREAM_STORE")
+    if named:
+        return os.path.abspath(os.path.join(cwd, os.path.expanduser(named)))
+    folder = cwd
+    while True:
+        candidate = os.path.join(folder, "recordings")
+        if os.path.isdir(candidate):
+            return candidate
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            break
+        folder = parent
+    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(state, "durastream", "recordings")
+
+
+def make_store(folder: str) -> None:
+    """Make the folder, and the ones above it, private to the user. Raises StoreUnwritable."""
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise StoreUnwritable(f"the store {folder} is a file, not a folder: name another with --store") from None
+    except OSError as error:
+        raise StoreUnwritable(
+            f"cannot make the store {folder}: {error.strerror}: name another with --store or $DURASTREAM_STORE"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise StoreUnwritable(f"cannot write to the store {folder}: name another with --store or $DURASTREAM_STORE")

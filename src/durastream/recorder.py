@@ -1,0 +1,587 @@
+"""The only writer of a recording: tails the spool, numbers and times what it finds, and stores it in batches.
+
+Each event says where its bytes stood, so how far the spool was read is recovered from the recording itself: ingest is
+exactly once, however often a recorder is killed. After an error that concerns the store a recorder does not go on; a
+new one starts from what the store says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+from durastream import answer
+from durastream.errors import DurastreamError, RunLocked, StoreError, StoreFull, StoreUnwritable
+from durastream.events import FORMAT, Event, Pending, Src, dumps, show_hash
+from durastream.sources import Source, source_for
+from durastream.spool import STREAMS, Spool, boot_id
+from durastream.state import RunState
+from durastream.stores import Batch, Chunk, FolderStore, Head, MessageRow, RawChunk, Reader, Row, Writer
+from durastream.stores.folder import info_of, open_reader
+from durastream.stores.protocols import completed_info
+from durastream.stores.sqlite import REASONING
+from durastream.supervisor import GIVE_UP, RETRY
+
+__all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
+
+_READ = 1 << 20
+_RAW = 1 << 20
+_COALESCE = 0.03
+_COALESCE_BYTES = 32 * 1024
+_PAUSES = (0.002, 0.03)
+_LOW_WATER = 64 << 20
+_SNAPSHOT_EVENTS = 2000
+_MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
+
+
+def now_text(seconds: float | None = None) -> str:
+    """A wall clock time as it stands in events: ISO 8601, UTC, microseconds."""
+    seconds = time.time() if seconds is None else seconds
+    whole = int(seconds // 1)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
+
+
+class _Control:
+    """Requests to the supervisor, as events: to end a run is an act that is recorded."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Pending]:
+        found = []
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                asked = json.loads(line)
+                fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
+                found.append(
+                    Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset))
+                )
+            self._offset += len(line) + 1
+        self._rest = rest
+        return found
+
+    def close(self) -> list[Pending]:
+        return []
+
+
+class _Tail:
+    """One spool stream, read from where the recording ends."""
+
+    def __init__(self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool) -> None:
+        self.stream = stream
+        self.at = offset
+        self.skip = skip
+        self.digest = hashlib.sha256()
+        self.shrunk = False
+        self._format = format_
+        self._fd = spool.open(stream, os.O_RDONLY)
+        self._skip_at = offset
+        self._read_at = 0.0
+        size = os.fstat(self._fd).st_size
+        self.late_until = size if late else 0
+        for piece in _pieces(self._fd, 0, offset):
+            self.digest.update(piece)
+        self._source: Source | None = None
+
+    @property
+    def source(self) -> Source:
+        """Made when the first byte comes: most runs emit no events, and never pay for their decoder."""
+        if self._source is None:
+            if self.stream == "control":
+                self._source = _Control(self.at)
+            else:
+                whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
+                self._source = source_for(self.stream, self._format, self.at, line_start=whole)
+        return self._source
+
+    def waiting(self) -> int:
+        """Bytes not yet read; negative when the file was cut short."""
+        return os.fstat(self._fd).st_size - self.at
+
+    def read(self, now: float, *, at_once: bool) -> list[Pending] | None:
+        """What the next bytes hold; None when there are none, or so few that more may come at once."""
+        waiting = self.waiting()
+        if waiting <= 0:
+            if waiting < 0:
+                self._start_over()
+            return None
+        if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < _COALESCE:
+            return None
+        self._read_at = now
+        source = self.source
+        data = os.pread(self._fd, _READ, self.at)
+        self.at += len(data)
+        self.digest.update(data)
+        return self._new(source.feed(data))
+
+    def close(self) -> list[Pending]:
+        return self._new(self._source.close()) if self._source is not None else []
+
+    def _new(self, found: list[Pending]) -> list[Pending]:
+        """Leave out what was stored before: the first events of the line that a torn batch ended in."""
+        while self.skip and found:
+            if found[0].src is None or found[0].src.offset != self._skip_at:
+                self.skip = 0
+                break
+            found = found[1:]
+            self.skip -= 1
+        return found
+
+    def _start_over(self) -> None:
+        """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
+        self.shrunk = True
+        self.at = self.late_until = 0
+        self._source = None
+
+    def raw(self, kept: int, upto: int) -> Iterable[RawChunk]:
+        """The bytes from `kept` to `upto`, packed."""
+        for piece in _pieces(self._fd, kept, upto):
+            yield RawChunk(self.stream, kept, len(piece), zlib.compress(piece, 1))
+            kept += len(piece)
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def _pieces(fd: int, start: int, stop: int) -> Iterable[bytes]:
+    while start < stop and (piece := os.pread(fd, min(_RAW, stop - start), start)):
+        start += len(piece)
+        yield piece
+
+
+class Recorder:
+    """Records one run from its spool into one recording. Made anew after every error."""
+
+    def __init__(self, spool: Spool, store: FolderStore | None = None) -> None:
+        self.spool = spool
+        self.store = store if store is not None else FolderStore(spool.store)
+        self.meta = spool.meta()
+        self.state = RunState()
+        self._same_boot = self.meta.get("boot_id") == boot_id()
+        self._read_by_stream: dict[str, tuple[int, int]] = {}
+        self._raw_at: dict[str, int] = {}
+        self._bell = spool.open("bell", os.O_WRONLY)
+        self._told_low = False
+        self._disk_at = 0.0
+        self._ended_at = 0.0
+        self._snapshot_seq = 0
+        self._snapshot_after = 0.0
+        self.done = False
+        writer = self.store.resume(spool.run_id)
+        self._resumed = writer is not None and writer.head.seq > 0
+        self._writer: Writer = writer or self.store.create(info_of(self.meta), self.meta["log"])
+        self._head = self._writer.head
+        self._recover_state()
+        self._tails = [self._tail(stream) for stream in ("control", *STREAMS)]
+        self._begin()
+
+    @property
+    def path(self) -> str:
+        path = self.store.path(self.spool.run_id)
+        assert path is not None
+        return path
+
+    # the start
+
+    def _recover_state(self) -> None:
+        """Fold what is stored, and learn from it how far each stream was read."""
+        if not self._resumed:
+            return
+        reader: Reader = open_reader(self.path)
+        while events := reader.read(self.state.seq):
+            for event in events:
+                self.state.apply(event)
+                if event.src is not None:
+                    stream, offset, length = event.src
+                    before, count = self._read_by_stream.get(stream, (0, 0))
+                    if length is not None:
+                        self._read_by_stream[stream] = (offset + length, 0)
+                    else:
+                        self._read_by_stream[stream] = (offset, count + 1 if before == offset else 1)
+            self._drain()
+        reader.close()
+        self._snapshot_seq = self.state.seq
+
+    def _tail(self, stream: str) -> _Tail:
+        offset, skip = self._read_by_stream.get(stream, (0, 0))
+        tail = _Tail(self.spool, stream, self.meta.get("format", "auto"), offset, skip, late=self._resumed)
+        if stream != "control":
+            self._raw_at[stream] = self._writer.raw_length(stream)
+        return tail
+
+    def _begin(self) -> None:
+        if self.state.completed is not None:
+            return
+        if not self._resumed:
+            started = {
+                name: self.meta[name]
+                for name in ("run_id", "command", "callable", "cwd", "name", "tags", "host", "pid", "prompt",
+                             "parent_run_id", "versions")
+                if self.meta.get(name) is not None
+            }  # fmt: skip
+            started["format"] = FORMAT
+            started.setdefault("host", os.uname().nodename)
+            started["stdout"] = self.meta.get("format", "auto")
+            message = {"message_id": "stdout", "role": "assistant"}
+            self._append(
+                [_own("run.started", started), _own("message.started", message)], at=(self.meta["started_at"], 0.0)
+            )
+        else:
+            self._append([_own("run.resumed", {"reason": "a new recorder took over"})])
+
+    # the loop
+
+    def run(self) -> None:
+        """Record until the run has ended. Raises StoreError when the store does not take it."""
+        shortest, longest = _PAUSES
+        pause = shortest
+        while not self.done:
+            if self.step():
+                pause = shortest
+            else:
+                time.sleep(pause)
+                pause = min(pause * 1.5, longest)
+
+    def step(self) -> bool:
+        """Store what there is, if anything; returns whether there was. Ends the run when it is over."""
+        if self.state.completed is not None:
+            self._leave()
+            return True
+        now = time.monotonic()
+        ended = self._ended(now) if all(tail.waiting() <= 0 for tail in self._tails) else False
+        found: list[Pending] = self._check_disk(now)
+        read = False
+        for tail in self._tails:
+            pending = tail.read(now, at_once=ended)
+            if pending is not None:
+                read = True
+                found += pending
+            if tail.shrunk:
+                tail.shrunk = False
+                found.append(_warning(f"{tail.stream} was cut short while it was read: append to it with >>"))
+        if found:
+            self._append(found)
+        if not read and ended:
+            self._finish()
+            return True
+        return read
+
+    def _ended(self, now: float) -> bool:
+        """Whether the agent will write no more, as far as anyone can know."""
+        spool = self.spool
+        if os.path.exists(spool.file("exit.json")):
+            return True
+        if now < self._ended_at:
+            return False
+        self._ended_at = now + 0.2
+        return not spool.held("supervisor") and not spool.agent_alive()
+
+    def _check_disk(self, now: float) -> list[Pending]:
+        """Warn once, early: a full disk is the one thing that the agent can feel."""
+        if self._told_low or now < self._disk_at:
+            return []
+        self._disk_at = now + 1.0
+        room = os.statvfs(self.spool.path)
+        free = room.f_bavail * room.f_frsize
+        self._told_low = free < _LOW_WATER
+        text = f"only {free >> 20} MiB are left on the disk of {self.spool.store}"
+        return [_warning(text)] if self._told_low else []
+
+    # storing
+
+    def _now(self) -> tuple[str, float]:
+        wall = time.time()
+        if self._same_boot:
+            t = time.monotonic() - self.meta["mono"]
+        else:
+            t = wall - self.meta["started"]
+        return now_text(wall), max(round(t, 6), self.state.t)
+
+    def _append(
+        self,
+        found: list[Pending],
+        *,
+        at: tuple[str, float] | None = None,
+        raw_rest: bool = False,
+        last: bool = False,
+    ) -> None:
+        """Number, time, chain and store: the one place where events come to be."""
+        ts, t = at or self._now()
+        middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
+        state, messages = self.state, self.state.messages
+        late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed and not at else {}
+        seq, digest = self._head
+        sha256, apply = hashlib.sha256, state.apply
+        rows: list[Row] = []
+        touched: set[str] = set()
+        for type_, data, text, src in self._introduce(found):
+            seq += 1
+            where = late = ""
+            if src is not None:
+                stream, offset, length = src
+                where = (
+                    f',"src":{{"stream":"{stream}","offset":{offset}}}'
+                    if length is None
+                    else f',"src":{{"stream":"{stream}","offset":{offset},"length":{length}}}'
+                )
+                if late_until and offset < late_until[stream]:
+                    late = ',"late":true'
+            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}{late}}}'
+            digest = sha256(digest + body.encode()).digest()
+            rows.append((seq, body, digest))
+            apply(Event(seq, ts, t, type_, data, src, bool(late)))
+            if type_ in _MESSAGE_TYPES:
+                touched.add(data["message_id"])
+        chunks = self._drain()
+        keeps = self._writer.keeps_state
+        batch = Batch(
+            rows,
+            chunks if keeps else (),
+            [_row(messages[id_]) for id_ in touched] if keeps else (),
+            self._raw(rest=raw_rest),
+            self._snapshot(last=last) if keeps and rows else None,
+        )
+        self._writer.append(batch)
+        self._head = Head(seq, digest)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._bell, b".", 0)
+
+    def _introduce(self, found: list[Pending]) -> Iterable[Pending]:
+        """Every message begins with `message.started`, written here when the agent did not."""
+        known = self.state.messages
+        for pending in found:
+            if pending.type in _MESSAGE_TYPES and pending.type != "message.started":
+                message_id = pending.data["message_id"]
+                if message_id not in known:
+                    yield _own("message.started", {"message_id": message_id, "role": "assistant"})
+            yield pending
+
+    def _drain(self) -> list[Chunk]:
+        """Take new text out of the state: the store has it, memory need not."""
+        state = self.state
+        chunks = [Chunk(m.message_id, state.seq, text) for m in state.messages.values() if (text := m.drain())]
+        if thought := state.reasoning.drain():
+            chunks.append(Chunk(REASONING, state.seq, thought))
+        return chunks
+
+    def _raw(self, *, rest: bool) -> list[RawChunk]:
+        """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""
+        if not self.meta.get("raw", True):
+            return []
+        chunks = []
+        for tail in self._tails:
+            if tail.stream == "control":
+                continue
+            kept = self._raw_at[tail.stream]
+            upto = tail.at if rest else kept + (tail.at - kept) // _RAW * _RAW
+            chunks += tail.raw(kept, upto)
+            self._raw_at[tail.stream] = max(kept, upto)
+        return chunks
+
+    def _snapshot(self, *, last: bool) -> str | None:
+        """The state as JSON now and then: often enough for late joiners, at most a twentieth of our time."""
+        now = time.monotonic()
+        if self.state.seq - self._snapshot_seq < _SNAPSHOT_EVENTS or (now < self._snapshot_after and not last):
+            return None
+        saved = dumps(self.state.dump(text=False))
+        self._snapshot_seq = self.state.seq
+        self._snapshot_after = now + 20 * (time.monotonic() - now)
+        return saved
+
+    # the end
+
+    def _finish(self) -> None:
+        """Close what is open, say how it ended, and leave one plain file."""
+        status = self.spool.exit_status()
+        last = [pending for tail in self._tails for pending in tail.close()]
+        last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
+        if last:
+            self._append(last)
+        closing = [
+            _own("step.completed", {"step_id": step.step_id, "status": "abandoned", "error": "the agent ended"})
+            for step in self.state.open_steps
+        ]
+        closing += [
+            _own("text.completed", {"message_id": m.message_id, "sha256": m.sha256(), "length": m.length})
+            for m in self.state.messages.values()
+            if not m.completed and (m.length or m is self.state.answer)
+        ]
+        self._append(closing, raw_rest=True)
+        made = answer.packet(self.state, status)
+        made["raw"] = {
+            tail.stream: {"length": tail.at, "sha256": tail.digest.hexdigest()}
+            for tail in self._tails
+            if tail.stream != "control"
+        }
+        made["events"] = self._head.seq + 1
+        self._append([_own("run.completed", made)], last=True)
+        self._leave()
+
+    def _leave(self) -> None:
+        seal = show_hash(self._head.hash)
+        info = completed_info(info_of(self.meta), self.state, self._head, seal)
+        self._writer.finish(info)
+        self.release()
+        self.spool.remove()
+        self.done = True
+
+    def release(self) -> None:
+        """Let go of all files."""
+        self._writer.close()
+        for tail in self._tails:
+            tail.release()
+        os.close(self._bell)
+
+
+def _own(type_: str, data: dict[str, Any]) -> Pending:
+    return Pending(type_, data, dumps(data))
+
+
+def _warning(message: str) -> Pending:
+    return _own("error.raised", {"message": message, "severity": "warning", "fatal": False, "by": "durastream"})
+
+
+def _row(message: Any) -> MessageRow:
+    return MessageRow(message.message_id, message.role, message.since, message.length, message.completed)
+
+
+def _notes(status: dict[str, Any] | None) -> list[str]:
+    """What the supervisor saw at the end and a reader of the recording should know."""
+    if status is None:
+        return ["the agent's end was not seen: the supervisor was killed"]
+    notes = [status["start_error"]] if "start_error" in status else []
+    left = status.get("left") or []
+    if left:
+        named = ", ".join(f"{process['pid']} ({process['name']})" for process in left[:8])
+        notes.append(f"{len(left)} processes that the agent started still run: {named}")
+    return notes
+
+
+def recover(spool: Spool) -> bool:
+    """Finish the recording of an orphaned run here and now; False when its agent still lives or another recorder has it.
+
+    Raises StoreError when the store does not take it.
+    """
+    if spool.alive() or spool.agent_alive():
+        return False
+    try:
+        lock = spool.lock("recorder", patience=0.1)
+    except (RunLocked, OSError):
+        return False
+    try:
+        if not spool.exists():
+            return True
+        Recorder(spool).run()
+    finally:
+        os.close(lock)
+    return True
+
+
+class InProcess:
+    """A run recorded from within the program itself: the same spool and the same recorder, in a thread.
+
+    Killed at any moment, the program leaves a spool that `recover` finishes.
+    """
+
+    def __init__(self, *, store: str, name: str | None, tags: dict[str, str], command: list[str], log: str) -> None:
+        started = time.time()
+        self.spool = Spool.create(
+            store,
+            {
+                "command": command,
+                "cwd": os.getcwd(),
+                "name": name,
+                "tags": tags,
+                "pid": os.getpid(),
+                "started": started,
+                "started_at": now_text(started),
+                "mono": time.monotonic(),
+                "boot_id": boot_id(),
+                "log": log,
+                "format": "auto",
+                "raw": True,
+            },
+        )
+        self.run_id = self.spool.run_id
+        self.events_path = self.spool.file("events")
+        self._locks = [self.spool.lock("supervisor"), self.spool.lock("recorder")]
+        self._trouble: DurastreamError | None = None
+        self._recorder: Recorder | None = Recorder(self.spool)
+        self.path = self._recorder.path
+        self._completed: dict[str, Any] = {}
+        self._thread = threading.Thread(target=self._record, name=f"durastream-{self.run_id}", daemon=True)
+        self._thread.start()
+
+    def _record(self) -> None:
+        tries = 0
+        while True:
+            try:
+                recorder = self._recorder or Recorder(self.spool)
+                recorder.run()
+            except StoreError as error:
+                self._recorder = None
+                tries += self.spool.exit_status() is not None
+                if tries > 3:
+                    self._trouble = error
+                    return
+                time.sleep(0.5)
+            else:
+                self._completed = recorder.state.completed or {}
+                return
+
+    def finish(self, *, exit_code: int, error: str | None = None) -> dict[str, Any]:
+        """End the run and wait until everything is stored; returns the data of `run.completed`.
+
+        Raises StoreError when the store does not take it; the spool then waits for `durastream recover`.
+        """
+        status: dict[str, Any] = {"exit_code": exit_code, "ts": time.time(), "sent": [], "left": []}
+        if error is not None:
+            status["start_error"] = error
+        self.spool.write_exit(status)
+        self._thread.join()
+        for lock in self._locks:
+            os.close(lock)
+        if self._trouble is not None:
+            raise self._trouble
+        return self._completed
+
+
+def main(argv: list[str]) -> int:
+    """`python -m durastream.recorder STORE RUN_ID`, as the supervisor starts it."""
+    spool = Spool(argv[0], argv[1])
+    try:
+        lock = spool.lock("recorder")
+        Recorder(spool).run()
+        os.close(lock)
+    except (StoreFull, StoreUnwritable) as error:
+        return _trouble(spool, error, RETRY)
+    except DurastreamError as error:
+        return _trouble(spool, error, GIVE_UP)
+    except Exception as error:  # noqa: BLE001 - written down, and a new recorder gets its chance
+        import traceback
+
+        traceback.print_exc()
+        return _trouble(spool, DurastreamError(f"the recorder of run {spool.run_id} failed: {error!r}"), 70)
+    return 0
+
+
+def _trouble(spool: Spool, error: DurastreamError, code: int) -> int:
+    if isinstance(error, StoreFull) and spool.exit_status() is not None:
+        spool.release_reserve()
+    with contextlib.suppress(OSError):
+        spool.write_json("trouble.json", {"message": str(error), "exit_code": error.exit_code})
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

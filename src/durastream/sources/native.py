@@ -1,0 +1,162 @@
+"""Lines in durastream's own form: `{"type": "noun.verb", "data": {...}}`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from durastream.events import RESERVED, TYPES, Pending, Src, dumps, escape_terminal, valid_type
+from durastream.sources.log import log_line
+from durastream.vocabulary import check
+
+__all__ = ["NativeSource", "claimed"]
+
+_LONGEST = 256 << 20
+_KEPT = 1 << 20
+_known: set[str] = set(TYPES - RESERVED - {"run.declared"})
+
+
+class NativeSource:
+    """Every line is an event. One that is not becomes `raw.rejected`, or with `strict` off a log line."""
+
+    def __init__(self, stream: str, offset: int, *, strict: bool) -> None:
+        self.stream = stream
+        self._strict = strict
+        self._offset = offset
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Pending]:
+        if b"\n" not in data and self._size < _LONGEST:
+            self._parts.append(data)
+            self._size += len(data)
+            return []
+        lines = b"".join((*self._parts, data)).split(b"\n")
+        rest = lines.pop()
+        self._parts = [rest] if rest else []
+        self._size = len(rest)
+        found: list[Pending] = []
+        offset, stream, event = self._offset, self.stream, self._event
+        for line in lines:
+            if line and not line.isspace():
+                found.append(event(line, Src(stream, offset)))
+            offset += len(line) + 1
+        self._offset = offset
+        if self._size >= _LONGEST:
+            found += self._give_up()
+        return found
+
+    def close(self) -> list[Pending]:
+        line = b"".join(self._parts)
+        self._parts.clear()
+        if not line or line.isspace():
+            return []
+        return [self._event(line, Src(self.stream, self._offset, len(line)))]
+
+    def _event(self, line: bytes, src: Src) -> Pending:
+        if self._strict:
+            return parse(line, src)
+        return claimed(line, src) or log_line(self.stream, line, src)
+
+    def _give_up(self) -> list[Pending]:
+        """A line that never ends is no event; memory is finite."""
+        line = b"".join(self._parts)
+        src = Src(self.stream, self._offset, len(line))
+        self._parts.clear()
+        self._size = 0
+        self._offset += len(line)
+        return [_rejected(f"a line longer than {_LONGEST >> 20} MiB", line, src)]
+
+
+def parse(line: bytes, src: Src) -> Pending:
+    """The event of a line that claims to be one; `raw.rejected` with the reason when it is not valid."""
+    try:
+        raw = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raw = _lenient(line)
+        if raw is None:
+            return _rejected(f"not JSON: {error}", line, src)
+    if type(raw) is not dict:
+        return _rejected("not a JSON object", line, src)
+    type_ = raw.get("type")
+    data = raw.get("data")
+    if data is None and "data" not in raw:
+        data = {}
+    reason = _fault(type_, data)
+    if reason is not None:
+        return _rejected(reason, line, src)
+    if type_ == "run.completed":
+        type_ = "run.declared"  # an agent's word on its own end is kept beside ours
+        reason = check(type_, data)
+        if reason is not None:
+            return _rejected(reason, line, src)
+    return Pending(type_, data, escape_terminal(to_json(data).decode()), src)
+
+
+def claimed(line: bytes, src: Src) -> Pending | None:
+    """The event of a line on stdout that claims to be one; None when it is just something printed.
+
+    It claims to be one when it is an object with `data`, an object, and a `type` that is ours, or one of the form
+    `noun.verb` and nothing else beside the two.
+    """
+    if not line.startswith(b"{"):
+        return None
+    try:
+        raw = from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return None
+    type_, data = raw.get("type"), raw.get("data")
+    if type(type_) is not str or type(data) is not dict:
+        return None
+    if type_ in TYPES or (valid_type(type_) and len(raw) == 2):
+        return parse(line, src)
+    return None
+
+
+def _fault(type_: object, data: object) -> str | None:
+    """Why a type and its data are no event; None when they are."""
+    if type(type_) is not str:
+        return "no type: an event is {\"type\": \"noun.verb\", \"data\": {...}}"
+    if type(data) is not dict:
+        return f"{type_[:80]}: data is not an object"
+    if type_ in _known:
+        return check(type_, data)
+    if type_ == "run.completed":
+        return None
+    if type_ in RESERVED or type_ == "run.declared":
+        return f"{type_}: only the recorder writes this type"
+    if not valid_type(type_) or len(type_) > 100:
+        return f"{type_[:80]!r} is not of the form noun.verb"
+    if len(_known) < 10_000:
+        _known.add(type_)
+    return None
+
+
+def _lenient(line: bytes) -> Any:
+    """Second reading, for what some encoders write: lone surrogates, a byte order mark. None when it is no JSON."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        raw = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"), parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    text = json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        return from_json(text)
+    except ValueError:
+        return None
+
+
+def _rejected(reason: str, line: bytes, src: Src) -> Pending:
+    kept = line[:_KEPT]
+    data: dict[str, Any] = {"reason": reason.encode("utf-8", "replace").decode(), "length": len(line)}
+    try:
+        data["text"] = kept.decode()
+    except UnicodeDecodeError:
+        data["base64"] = base64.b64encode(kept).decode()
+    return Pending("raw.rejected", data, dumps(data), src)

@@ -1,0 +1,293 @@
+"""A run's spool: the plain files that the agent writes to, and what is known of the processes around them.
+
+    <store>/.spool/<run-id>/
+        meta.json                 what was asked for; written once, before anything starts
+        stdout stderr events      the agent's bytes, append only: the write-ahead log
+        control                   requests to the supervisor (cancel, signals), append only
+        agent.json exit.json      the agent's process; how it ended
+        supervisor.lock recorder.lock   held by flock as long as the process lives
+        bell                      touched after each commit: a hint to viewers, never a fact
+        reserve exit.tmp          space set aside, so that a full disk cannot hide the end of a run
+        trouble.json              why the recorder could not go on, for the person who asks
+
+Standard library only, and nothing that is slow to import: the agent waits for this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from durastream.errors import NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
+
+__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "spools"]
+
+STREAMS = ("stdout", "stderr", "events")
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_RESERVE = 1 << 20
+_EXIT_RESERVE = 4096
+
+
+def new_run_id() -> str:
+    """Six characters that are easy to type and hard to confuse: 887 million ids."""
+    id_ = ""
+    while len(id_) < 6:
+        byte = os.urandom(1)[0]
+        if byte < 248:  # the largest multiple of 31, so that each character is equally likely
+            id_ += _ALPHABET[byte % 31]
+    return id_
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from another; empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def process_token(pid: int) -> str | None:
+    """What tells this process from a later one with the same pid: its start time. None when it is gone."""
+    if sys.platform == "linux":
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+    import subprocess  # only where there is no /proc
+
+    asked = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    status, _, started = asked.stdout.strip().partition(" ")
+    return None if not status or status.startswith("Z") else started.strip()
+
+
+def spools(store: str) -> list[str]:
+    """The run ids that have a spool in this store."""
+    try:
+        return sorted(entry.name for entry in os.scandir(os.path.join(store, ".spool")) if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+class Spool:
+    """The folder of one run. Making the object touches nothing."""
+
+    def __init__(self, store: str, run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.path = os.path.join(store, ".spool", run_id)
+
+    def __repr__(self) -> str:
+        return f"Spool({self.path!r})"
+
+    @classmethod
+    def create(cls, store: str, meta: dict[str, Any]) -> Spool:
+        """Claim a new run id and set its files up. Nothing is left behind when it fails.
+
+        Raises StoreUnwritable or StoreFull; no agent has been started then.
+        """
+        try:
+            os.makedirs(os.path.join(store, ".spool"), mode=0o700, exist_ok=True)
+            while True:
+                spool = cls(store, new_run_id())
+                taken = any(os.path.exists(os.path.join(store, spool.run_id + end)) for end in (".db", ".jsonl"))
+                if not taken:
+                    try:
+                        os.mkdir(spool.path, 0o700)
+                        break
+                    except FileExistsError:
+                        continue
+            try:
+                spool._fill({**meta, "run_id": spool.run_id})
+            except OSError:
+                spool.remove()
+                raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StoreFull(f"no space left in the store {store}: nothing was started; free some first") from error
+            raise StoreUnwritable(
+                f"cannot write to the store {store}: {error.strerror}: name another with --store"
+            ) from error
+        return spool
+
+    def _fill(self, meta: dict[str, Any]) -> None:
+        for name in (*STREAMS, "control", "bell", "supervisor.lock", "recorder.lock"):
+            os.close(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        self._set_aside("reserve", _RESERVE)
+        self._set_aside("exit.tmp", _EXIT_RESERVE)
+        self.write_json("meta.json", meta)
+
+    def _set_aside(self, name: str, size: int) -> None:
+        fd = self.open(name, os.O_WRONLY | os.O_CREAT)
+        try:
+            if sys.platform == "linux":
+                os.posix_fallocate(fd, 0, size)
+            else:
+                os.write(fd, bytes(size))
+        finally:
+            os.close(fd)
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def open(self, name: str, flags: int) -> int:
+        """A file descriptor (not inherited) of a file in the spool; new files are private to the user."""
+        return os.open(self.file(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def exists(self) -> bool:
+        return os.path.isdir(self.path)
+
+    def size(self, name: str) -> int:
+        """Bytes in a file of the spool; 0 when it is not there."""
+        try:
+            return os.stat(self.file(name)).st_size
+        except OSError:
+            return 0
+
+    # what is kept as JSON
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """One of the small files, whole; None when it is not there (yet)."""
+        try:
+            with open(self.file(name), encoding="utf-8") as file:
+                value = json.load(file)
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write a small file so that a reader sees all of it or nothing."""
+        draft = self.file(name + ".new")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(value, file)
+        os.replace(draft, self.file(name))
+
+    def meta(self) -> dict[str, Any]:
+        """What was asked for. Raises RunNotFound or NotARecording."""
+        meta = self.read_json("meta.json")
+        if meta is None:
+            if not self.exists():
+                raise RunNotFound(f"run {self.run_id} has no spool in {self.store}")
+            raise NotARecording(f"the spool {self.path} has no readable meta.json: it cannot be recorded")
+        return meta
+
+    def write_exit(self, status: dict[str, Any]) -> None:
+        """Record how the agent ended, through space set aside for it: this works on a full disk."""
+        data = json.dumps(status).encode()
+        try:
+            fd = self.open("exit.tmp", os.O_WRONLY | os.O_CREAT)
+            try:
+                os.pwrite(fd, data, 0)
+                os.ftruncate(fd, len(data))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        finally:
+            os.replace(self.file("exit.tmp"), self.file("exit.json"))
+
+    def exit_status(self) -> dict[str, Any] | None:
+        """How the agent ended; None while it runs (or when its supervisor was killed)."""
+        return self.read_json("exit.json")
+
+    # requests
+
+    def request(self, **what: Any) -> None:
+        """Ask the supervisor for something: `act` is `cancel` or `signal`. Appended whole, in one write."""
+        line = json.dumps({**what, "ts": time.time()}) + "\n"
+        fd = self.open("control", os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, line.encode())
+        finally:
+            os.close(fd)
+
+    # liveness
+
+    def lock(self, who: str, *, patience: float = 1.0) -> int:
+        """Hold `supervisor` or `recorder` for this process; returns the descriptor that holds it.
+
+        Waits a moment, because whoever asks whether the lock is held holds it for an instant. Raises RunLocked.
+        """
+        fd = self.open(f"{who}.lock", os.O_RDWR | os.O_CREAT)
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    owner = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown"
+                    os.close(fd)
+                    raise RunLocked(
+                        f"run {self.run_id} already has a {who} (process {owner}): it was left alone"
+                    ) from None
+                time.sleep(0.01)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        return fd
+
+    def held(self, who: str) -> bool:
+        """Whether a living process holds `supervisor` or `recorder`. Asked of the kernel, never guessed from a pid."""
+        try:
+            fd = self.open(f"{who}.lock", os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def alive(self) -> bool:
+        """Whether anything of ours still works on this run; if not, an unfinished run is orphaned."""
+        return self.held("supervisor") or self.held("recorder")
+
+    def agent_alive(self) -> bool:
+        """Whether the agent's process lives: the same pid, started at the same time, in the same boot."""
+        agent = self.read_json("agent.json")
+        if agent is None or agent.get("boot_id") != boot_id():
+            return False
+        return process_token(int(agent["pid"])) == agent.get("token")
+
+    def ring(self) -> None:
+        """Tell viewers that something was committed. A hint: whoever misses it polls."""
+        try:
+            fd = self.open("bell", os.O_WRONLY)
+        except OSError:
+            return
+        try:
+            os.pwrite(fd, b".", 0)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+
+    # the end
+
+    def release_reserve(self) -> bool:
+        """Give the space set aside back to the disk; False when it was given back before."""
+        try:
+            os.unlink(self.file("reserve"))
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Remove the spool. Open descriptors on it stay readable."""
+        try:
+            for entry in list(os.scandir(self.path)):
+                os.unlink(entry.path)
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise

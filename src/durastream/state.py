@@ -1,0 +1,472 @@
+"""What is known of a run after its first n events: a fold over the log, without clock, file or terminal.
+
+`RunState.apply` takes one event and never fails on one: what a recording claims of itself is checked by `verify`, and
+a view must show the rest of a log that has a bad event in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from durastream.events import Event
+
+__all__ = ["LOG_LINES", "SHORT", "Message", "RunState", "Step", "fold"]
+
+LOG_LINES = 200
+"""How many of the last log lines a state keeps."""
+
+SHORT = 64 * 1024
+"""How long an answer may be, in characters, to be repeated whole in `run.completed`."""
+
+_BLOCK = 1024
+_USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+_USAGE_SCOPES = ("run", "turn", "request", "thread")
+
+
+class Message:
+    """A message as it grows. Text is kept in blocks: appending costs the same at 10 bytes and at 10 MB."""
+
+    __slots__ = (
+        "_blocks",
+        "_digest",
+        "_kept",
+        "_tail",
+        "completed",
+        "declared_length",
+        "declared_sha256",
+        "final",
+        "length",
+        "message_id",
+        "retracted",
+        "role",
+        "since",
+    )
+
+    def __init__(self, message_id: str, role: str = "assistant") -> None:
+        self.message_id = message_id
+        self.role = role
+        self.final = False
+        self.completed = False
+        self.declared_sha256: str | None = None
+        self.declared_length: int | None = None
+        self.retracted: list[str] = []
+        self.since = 0
+        """The seq of the last retraction: the text is what came after it."""
+        self.length = 0
+        """Length of the text in characters (code points)."""
+        self._blocks: list[str] = []
+        self._tail: list[str] = []
+        self._digest = hashlib.sha256()
+        self._kept = ""
+
+    def append(self, text: str) -> None:
+        self.length += len(text)
+        tail = self._tail
+        tail.append(text)
+        if len(tail) >= _BLOCK:
+            self._blocks.append("".join(tail))
+            tail.clear()
+
+    def retract(self, reason: str, seq: int) -> None:
+        """Take back all text so far; what was written stays in the log."""
+        self.retracted.append(reason)
+        self.since = seq
+        self.completed = False
+        self.declared_sha256 = self.declared_length = None
+        self.length = 0
+        self._blocks.clear()
+        self._tail.clear()
+        self._digest = hashlib.sha256()
+        self._kept = ""
+
+    @property
+    def text(self) -> str:
+        """The text held in memory: all of it, unless `drain` took some away."""
+        if self._tail or len(self._blocks) > 1:
+            self._blocks = ["".join((*self._blocks, *self._tail))]
+            self._tail.clear()
+        return self._blocks[0] if self._blocks else ""
+
+    def end(self, count: int) -> str:
+        """The last `count` characters, without putting the whole text together."""
+        parts: list[str] = []
+        missing = count
+        for pieces in (self._tail, self._blocks):
+            for piece in reversed(pieces):
+                if missing <= 0:
+                    break
+                parts.append(piece if len(piece) <= missing else piece[-missing:])
+                missing -= len(piece)
+        return "".join(reversed(parts))
+
+    def drain(self) -> str:
+        """Take the text out of memory and return it; length, hash and `short` go on counting it.
+
+        The recorder calls this after each batch, so that its memory does not grow with the draft.
+        """
+        text = "".join((*self._blocks, *self._tail))
+        self._blocks.clear()
+        self._tail.clear()
+        self._digest.update(text.encode())
+        self._kept = self._kept + text if self.length <= SHORT else ""
+        return text
+
+    def short(self) -> str | None:
+        """The whole text, drained parts included, if it has at most `SHORT` characters."""
+        return self._kept + self.text if self.length <= SHORT else None
+
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the whole text as UTF-8, drained parts included."""
+        digest = self._digest.copy()
+        for pieces in (self._blocks, self._tail):
+            for piece in pieces:
+                digest.update(piece.encode())
+        return digest.hexdigest()
+
+    def dump(self) -> dict[str, Any]:
+        """All but the text."""
+        return {
+            "message_id": self.message_id,
+            "role": self.role,
+            "final": self.final,
+            "completed": self.completed,
+            "declared_sha256": self.declared_sha256,
+            "declared_length": self.declared_length,
+            "retracted": list(self.retracted),
+            "since": self.since,
+        }
+
+    @classmethod
+    def load(cls, saved: Mapping[str, Any], text: str) -> Message:
+        message = cls(saved["message_id"], saved["role"])
+        message.final = saved["final"]
+        message.completed = saved["completed"]
+        message.declared_sha256 = saved["declared_sha256"]
+        message.declared_length = saved["declared_length"]
+        message.retracted = list(saved["retracted"])
+        message.since = saved["since"]
+        if text:
+            message.append(text)
+        return message
+
+
+class Step:
+    """A step of work. `status` is `active` until it is completed; `started` is in seconds of the run."""
+
+    __slots__ = (
+        "duration",
+        "error",
+        "fraction",
+        "input",
+        "kind",
+        "message",
+        "output",
+        "parent",
+        "started",
+        "status",
+        "step_id",
+        "title",
+    )
+
+    def __init__(self, step_id: str, title: str, kind: str, started: float | None) -> None:
+        self.step_id = step_id
+        self.title = title
+        self.kind = kind
+        self.status = "active"
+        self.parent: str | None = None
+        self.started = started
+        self.duration: float | None = None
+        self.error: str | None = None
+        self.message: str | None = None
+        self.fraction: float | None = None
+        self.input: Any = None
+        self.output: Any = None
+
+    def dump(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+    @classmethod
+    def load(cls, saved: Mapping[str, Any]) -> Step:
+        step = cls(saved["step_id"], saved["title"], saved["kind"], saved["started"])
+        for name in cls.__slots__:
+            setattr(step, name, saved[name])
+        return step
+
+
+class RunState:
+    """Everything a view shows. Read it freely; only `apply` changes it."""
+
+    __slots__ = (
+        "approvals",
+        "artifacts",
+        "cancel",
+        "checks",
+        "completed",
+        "declared",
+        "errors",
+        "log",
+        "malformed",
+        "messages",
+        "plan",
+        "plan_seq",
+        "reasoning",
+        "rejected",
+        "seq",
+        "sources",
+        "started",
+        "started_at",
+        "steps",
+        "t",
+        "ts",
+        "usage_parts",
+    )
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.ts: str | None = None
+        self.t = 0.0
+        self.started: dict[str, Any] | None = None
+        """The data of `run.started`."""
+        self.started_at: str | None = None
+        self.completed: dict[str, Any] | None = None
+        """The data of `run.completed`, the answer packet included."""
+        self.declared: dict[str, Any] | None = None
+        """What the agent said of its own end."""
+        self.cancel: dict[str, Any] | None = None
+        self.plan: list[dict[str, Any]] = []
+        self.plan_seq: int | None = None
+        self.steps: dict[str, Step] = {}
+        self.messages: dict[str, Message] = {}
+        self.reasoning = Message("reasoning", "reasoning")
+        self.sources: dict[str, dict[str, Any]] = {}
+        self.checks: list[dict[str, Any]] = []
+        self.usage_parts: dict[str, dict[str, float]] = {}
+        self.approvals: dict[str, dict[str, Any]] = {}
+        self.artifacts: list[dict[str, Any]] = []
+        self.errors: list[dict[str, Any]] = []
+        self.log: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
+        self.rejected = 0
+        self.malformed = 0
+
+    @property
+    def status(self) -> str:
+        """`running` until the log holds `run.completed`; then what that says. Only the log ends a run."""
+        return str(self.completed.get("status", "unknown")) if self.completed is not None else "running"
+
+    @property
+    def answer(self) -> Message | None:
+        """The message declared final, else the last one with text, else what was printed; None before any text."""
+        last = printed = None
+        for message in self.messages.values():
+            if message.role != "assistant":
+                continue
+            if message.final:
+                return message
+            if message.message_id == "stdout":
+                printed = message
+            elif message.length or last is None:
+                last = message
+        return last if last is not None and (last.length or printed is None) else printed
+
+    @property
+    def open_steps(self) -> list[Step]:
+        return [step for step in self.steps.values() if step.status == "active"]
+
+    @property
+    def usage(self) -> dict[str, float]:
+        """Totals over models, from the widest scope that was reported. What is unknown is absent."""
+        for scope in _USAGE_SCOPES:
+            totals: dict[str, float] = {}
+            for key, part in self.usage_parts.items():
+                if key.partition("/")[0] == scope:
+                    for name, value in part.items():
+                        totals[name] = totals.get(name, 0) + value
+            if totals:
+                return totals
+        return {}
+
+    def apply(self, event: Event) -> None:
+        """Take one event into the state."""
+        self.seq = event.seq
+        self.ts = event.ts
+        self.t = event.t
+        try:
+            self._take(event.type, event.data, event)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.malformed += 1
+
+    def _message(self, message_id: str) -> Message:
+        message = self.messages.get(message_id)
+        if message is None:
+            message = self.messages[_str(message_id)] = Message(message_id)
+        return message
+
+    def _take(self, type_: str, data: dict[str, Any], event: Event) -> None:  # noqa: C901 - one flat table of types
+        match type_:
+            case "text.delta":
+                self._message(data["message_id"]).append(_str(data["text"]))
+            case "log.line":
+                self.log.append((str(data.get("stream") or ""), _str(data["text"])))
+            case "reasoning.delta":
+                self.reasoning.append(_str(data["text"]))
+            case "step.started":
+                self._step_started(data, event.t)
+            case "step.progress":
+                step = self.steps[data["step_id"]]
+                step.message = data.get("message", step.message)
+                step.fraction = data.get("fraction", step.fraction)
+            case "step.completed":
+                self._step_completed(data, event.t)
+            case "plan.created" | "plan.updated":
+                self.plan = [_plan_entry(entry) for entry in data["steps"]]
+                self.plan_seq = event.seq
+            case "message.started":
+                message = self._message(data["message_id"])
+                message.role = _str(data.get("role", "assistant"))
+                message.final = bool(data.get("final", False))
+            case "text.completed":
+                message = self._message(data["message_id"])
+                message.completed = True
+                message.final = message.final or bool(data.get("final", False))
+                message.declared_sha256 = data.get("sha256")
+                message.declared_length = data.get("length")
+            case "text.retracted":
+                self._message(data["message_id"]).retract(str(data.get("reason", "")), event.seq)
+            case "source.added":
+                source_id = _str(data["source_id"])
+                self.sources[source_id] = {**self.sources.get(source_id, {}), **data}
+            case "quality.checked":
+                self.checks.append(data)
+            case "usage.reported":
+                self._usage(data)
+            case "approval.requested":
+                self.approvals[_str(data["approval_id"])] = {**data, "decision": None}
+            case "approval.resolved":
+                self.approvals.setdefault(_str(data["approval_id"]), {}).update(data)
+            case "artifact.created":
+                self.artifacts.append(data)
+            case "error.raised":
+                self.errors.append(data)
+            case "raw.rejected":
+                self.rejected += 1
+            case "run.started":
+                self.started = data
+                self.started_at = event.ts
+            case "run.declared":
+                self.declared = data
+            case "run.cancel_requested":
+                self.cancel = data
+            case "run.completed":
+                self.completed = data
+            case _:
+                pass  # run.resumed, raw.event and types of others change nothing that is shown
+
+    def _step_started(self, data: dict[str, Any], t: float) -> None:
+        step_id = _str(data["step_id"])
+        step = Step(step_id, _str(data["title"]), _str(data.get("kind", "task")), t)
+        step.parent = data.get("parent")
+        step.input = data.get("input")
+        self.steps[step_id] = step
+
+    def _step_completed(self, data: dict[str, Any], t: float) -> None:
+        step_id = _str(data["step_id"])
+        step = self.steps.get(step_id)
+        if step is None:
+            step = self.steps[step_id] = Step(step_id, str(data.get("title", step_id)), "task", None)
+        step.status = _str(data["status"])
+        step.output = data.get("output")
+        step.error = data.get("error")
+        step.duration = data.get("duration")
+        if step.duration is None and step.started is not None:
+            step.duration = round(t - step.started, 6)
+
+    def _usage(self, data: dict[str, Any]) -> None:
+        key = f"{data.get('scope', 'run')}/{data.get('model') or ''}"
+        part = {name: data[name] for name in _USAGE_FIELDS if isinstance(data.get(name), (int, float))}
+        if data.get("mode", "add") == "add":
+            before = self.usage_parts.get(key, {})
+            part = {**before, **{name: before.get(name, 0) + value for name, value in part.items()}}
+        self.usage_parts[key] = part
+
+    def dump(self, *, text: bool = True) -> dict[str, Any]:
+        """The state as plain JSON values; `load` gives it back. Without text, the store keeps that elsewhere."""
+        saved: dict[str, Any] = {
+            "seq": self.seq,
+            "ts": self.ts,
+            "t": self.t,
+            "started": self.started,
+            "started_at": self.started_at,
+            "completed": self.completed,
+            "declared": self.declared,
+            "cancel": self.cancel,
+            "plan": self.plan,
+            "plan_seq": self.plan_seq,
+            "steps": [step.dump() for step in self.steps.values()],
+            "messages": [message.dump() for message in self.messages.values()],
+            "sources": list(self.sources.values()),
+            "checks": self.checks,
+            "usage_parts": self.usage_parts,
+            "approvals": self.approvals,
+            "artifacts": self.artifacts,
+            "errors": self.errors,
+            "log": [list(line) for line in self.log],
+            "rejected": self.rejected,
+            "malformed": self.malformed,
+        }
+        if text:
+            saved["texts"] = {message.message_id: message.text for message in self.messages.values()}
+            saved["reasoning"] = self.reasoning.text
+        return saved
+
+    @classmethod
+    def load(
+        cls, saved: Mapping[str, Any], texts: Mapping[str, str] | None = None, reasoning: str | None = None
+    ) -> RunState:
+        """The state that `dump` saved; texts and reasoning come along when they were kept elsewhere."""
+        state = cls()
+        for name in ("seq", "ts", "t", "started", "started_at", "completed", "declared", "cancel", "plan_seq"):
+            setattr(state, name, saved[name])
+        state.plan = list(saved["plan"])
+        state.steps = {step["step_id"]: Step.load(step) for step in saved["steps"]}
+        known = saved.get("texts", {}) if texts is None else texts
+        state.messages = {m["message_id"]: Message.load(m, known.get(m["message_id"], "")) for m in saved["messages"]}
+        thoughts = saved.get("reasoning", "") if reasoning is None else reasoning
+        if thoughts:
+            state.reasoning.append(thoughts)
+        state.sources = {source["source_id"]: source for source in saved["sources"]}
+        state.checks = list(saved["checks"])
+        state.usage_parts = {key: dict(part) for key, part in saved["usage_parts"].items()}
+        state.approvals = {key: dict(approval) for key, approval in saved["approvals"].items()}
+        state.artifacts = list(saved["artifacts"])
+        state.errors = list(saved["errors"])
+        state.log.extend((stream, text) for stream, text in saved["log"])
+        state.rejected = saved["rejected"]
+        state.malformed = saved["malformed"]
+        return state
+
+
+def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
+    """The state after these events; fold(a + b) is fold(b, fold(a))."""
+    state = RunState() if state is None else state
+    apply = state.apply
+    for event in events:
+        apply(event)
+    return state
+
+
+def _str(value: object) -> str:
+    if type(value) is not str:
+        raise TypeError("not a string")
+    return value
+
+
+def _plan_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": _str(entry["id"]),
+        "title": _str(entry["title"]),
+        "status": _str(entry.get("status", "pending")),
+        "parent": entry.get("parent"),
+    }

@@ -1,0 +1,198 @@
+"""A store as a folder of recordings: making, naming, finding, listing and removing them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLocked, RunNotFound, StoreError
+from durastream.spool import Spool, spools
+from durastream.stores.jsonl import JsonlReader, JsonlWriter
+from durastream.stores.protocols import Reader, RunInfo, Writer
+from durastream.stores.sqlite import SqliteReader, SqliteWriter
+
+__all__ = ["FolderStore", "Found", "open_reader", "open_store"]
+
+_ENDS = {"sqlite": ".db", "jsonl": ".jsonl"}
+_RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
+_BACK = re.compile(r"@([1-9][0-9]{0,8})\Z")
+
+
+class Found(NamedTuple):
+    """A run that was asked for. `path` is None while its recorder has not made the file yet."""
+
+    run_id: str
+    path: str | None
+    store: str | None
+    """The folder that holds its spool, if it may have one."""
+
+
+def open_store(folder: str) -> FolderStore:
+    return FolderStore(folder)
+
+
+def open_reader(path: str) -> Reader:
+    """A reader for a recording by what is in the file, whatever it is called. Raises NotARecording, NewerFormat."""
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise NotARecording(f"cannot read {path}: {error.strerror}") from error
+    return SqliteReader(path) if magic.startswith(b"SQLite format 3") else JsonlReader(path)
+
+
+class FolderStore:
+    """The recordings of one folder, and the spools of the runs that are not finished."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    # writing
+
+    def create(self, info: RunInfo, log: str) -> Writer:
+        """A new recording; `log` is `sqlite` or `jsonl`."""
+        path = os.path.join(self.folder, info.run_id + _ENDS[log])
+        return SqliteWriter.create(path, info) if log == "sqlite" else JsonlWriter.create(path, info)
+
+    def resume(self, run_id: str) -> Writer | None:
+        """The recording of a run to go on with; None when there is none, or nothing in it."""
+        path = self.path(run_id)
+        if path is None:
+            return None
+        writer: Writer | None = (
+            SqliteWriter.resume(path) if path.endswith(_ENDS["sqlite"]) else JsonlWriter.resume(path)
+        )
+        if writer is None:
+            _unlink(path)
+        return writer
+
+    # finding
+
+    def path(self, run_id: str) -> str | None:
+        """The file of a run; None when there is none."""
+        for end in _ENDS.values():
+            path = os.path.join(self.folder, run_id + end)
+            if os.path.lexists(path):
+                return path
+        return None
+
+    def run_ids(self) -> list[str]:
+        """All runs of the store, finished or not, in no particular order."""
+        found = set(spools(self.folder))
+        try:
+            names = os.listdir(self.folder)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            names = []
+        for name in names:
+            stem, end = os.path.splitext(name)
+            if end in _ENDS.values() and _RUN_ID.match(stem):
+                found.add(stem)
+        return list(found)
+
+    def infos(self) -> Iterator[RunInfo]:
+        """The run-level fields of every run, newest first. What cannot be read is passed over."""
+        found = []
+        for run_id in self.run_ids():
+            try:
+                found.append(self.info(run_id))
+            except RecordingError:
+                continue
+        found.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
+        return iter(found)
+
+    def info(self, run_id: str) -> RunInfo:
+        """The run-level fields of one run; `orphaned` when its log has no end and nobody works on it."""
+        path = self.path(run_id)
+        info = None
+        if path is not None:
+            try:
+                reader = open_reader(path)
+                try:
+                    info = reader.info()
+                finally:
+                    reader.close()
+            except NotARecording:
+                if not Spool(self.folder, run_id).exists():
+                    raise
+        spool = Spool(self.folder, run_id)
+        if info is None:
+            info = info_of(spool.meta())
+        if info.status == "running" and not spool.alive():
+            info = info._replace(status="orphaned")
+        return info
+
+    def find(self, ref: str) -> Found:
+        """The run that an id, a unique prefix, `latest`, `@2`, a name or a path means.
+
+        Raises RunNotFound, or RunAmbiguous with the candidates.
+        """
+        if os.sep in ref or ref.endswith(tuple(_ENDS.values())):
+            return self._find_path(ref)
+        ids = self.run_ids()
+        if ref in ids:
+            return self._found(ref)
+        back = _BACK.match(ref)
+        if ref == "latest" or back:
+            number = int(back[1]) if back else 1
+            infos = list(self.infos())
+            if number > len(infos):
+                raise RunNotFound(f"there is no run {ref}: {len(infos)} in {self.folder}")
+            return self._found(infos[number - 1].run_id)
+        fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if _RUN_ID.match(ref) else []
+        named = [info.run_id for info in self.infos() if info.name == ref]
+        if named:
+            return self._found(named[0])
+        if len(fitting) == 1:
+            return self._found(fitting[0])
+        if fitting:
+            shown = ", ".join(fitting[:8]) + (", …" if len(fitting) > 8 else "")
+            raise RunAmbiguous(f"{ref} fits {len(fitting)} runs: {shown}: type more of the id")
+        raise RunNotFound(f"no run {ref!r} in {self.folder}: `durastream list` shows what there is")
+
+    def _found(self, run_id: str) -> Found:
+        return Found(run_id, self.path(run_id), self.folder)
+
+    def _find_path(self, ref: str) -> Found:
+        path = os.path.abspath(os.path.expanduser(ref))
+        if not os.path.exists(path):
+            raise RunNotFound(f"there is no file {ref}")
+        reader = open_reader(path)
+        reader.close()
+        return Found(reader.run_id, path, os.path.dirname(path))
+
+    # removing
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run for good. Raises RunLocked while it is being recorded."""
+        spool = Spool(self.folder, run_id)
+        if spool.alive() or spool.agent_alive():
+            raise RunLocked(f"run {run_id} is being recorded: `durastream cancel {run_id}` first")
+        path = self.path(run_id)
+        for end in ("", "-wal", "-shm", "-journal"):
+            if path is not None:
+                _unlink(path + end)
+        spool.remove()
+
+
+def info_of(meta: dict[str, Any]) -> RunInfo:
+    """The run-level fields of a run that has only a spool yet."""
+    return RunInfo(
+        run_id=meta["run_id"],
+        name=meta.get("name"),
+        tags=meta.get("tags") or {},
+        command=meta["command"],
+        cwd=meta["cwd"],
+        started_at=meta["started_at"],
+        parent_run_id=meta.get("parent_run_id"),
+    )
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror}") from error

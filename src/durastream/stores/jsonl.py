@@ -1,0 +1,297 @@
+"""A recording as JSON Lines: a header, then one event a line with its hash; raw bytes in lines of their own.
+
+    {"durastream":1,"run_id":"k3v9p2",…}
+    {"seq":1,…,"hash":"sha256:…"}
+    {"raw":"stdout","offset":0,"length":812,"zlib":"eJx…"}
+
+Readable with any tool. There are no snapshots: a reader folds from the start.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
+from durastream.events import FORMAT, Event, dumps, genesis, loads, parse_hash, show_hash
+from durastream.state import RunState, fold
+from durastream.stores.protocols import Batch, Head, RawChunk, RunInfo, completed_info, run_info
+
+__all__ = ["JsonlReader", "JsonlWriter"]
+
+_PIECE = 1 << 20
+_HASH = ',"hash":"sha256:'
+_HASH_LENGTH = len(_HASH) + 64 + len('"}')
+_LONGEST = 1 << 30
+
+
+def _translate(error: OSError, path: str) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreFull(f"no space left for {path}: free some; what was stored stays")
+    return StoreUnwritable(f"cannot write {path}: {error.strerror}")
+
+
+def _sync(fd: int) -> None:
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # fsync alone leaves it in the disk's cache there
+    else:
+        os.fdatasync(fd)
+
+
+class JsonlWriter:
+    """The one writer of a `.jsonl` recording."""
+
+    keeps_state = False
+
+    def __init__(self, path: str, fd: int, head: Head, raw: dict[str, int]) -> None:
+        self.path = path
+        self.head = head
+        self._fd = fd
+        self._raw = raw
+
+    @classmethod
+    def create(cls, path: str, info: RunInfo) -> JsonlWriter:
+        """Make the file, which must not be there. Raises StoreFull or StoreUnwritable."""
+        header = {"durastream": FORMAT, **{k: v for k, v in info._asdict().items() if v is not None and k != "status"}}
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            _write(fd, (dumps(header) + "\n").encode())
+            _sync(fd)
+            folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise _translate(error, path) from error
+        return cls(path, fd, Head(0, genesis(info.run_id)), {})
+
+    @classmethod
+    def resume(cls, path: str) -> JsonlWriter | None:
+        """Open a recording to write on, cutting off a last line that is torn; None when not even its header is whole."""
+        try:
+            reader = JsonlReader(path)
+        except NotARecording:
+            if os.path.getsize(path) < 4096:
+                return None
+            raise
+        raw: dict[str, int] = {}
+        head = Head(0, genesis(reader.run_id))
+        for entry in reader.scan():
+            if isinstance(entry, Event):
+                head = Head(entry.seq, entry.hash)
+            elif isinstance(entry, RawChunk):
+                raw[entry.stream] = entry.offset + entry.length
+        whole = reader.whole
+        reader.close()
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+            os.ftruncate(fd, whole)
+        except OSError as error:
+            raise _translate(error, path) from error
+        return cls(path, fd, head, raw)
+
+    def append(self, batch: Batch) -> None:
+        if batch.rows and batch.rows[0][0] != self.head.seq + 1:
+            raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
+        lines = [_raw_line(chunk) for chunk in batch.raw]
+        lines += [f'{body[:-1]},"hash":"sha256:{digest.hex()}"}}\n' for _, body, digest in batch.rows]
+        try:
+            _write(self._fd, "".join(lines).encode())
+            _sync(self._fd)
+        except OSError as error:
+            raise _translate(error, self.path) from error
+        for chunk in batch.raw:
+            self._raw[chunk.stream] = chunk.offset + chunk.length
+        if batch.rows:
+            self.head = Head(batch.rows[-1][0], batch.rows[-1][2])
+
+    def raw_length(self, stream: str) -> int:
+        return self._raw.get(stream, 0)
+
+    def finish(self, info: RunInfo) -> None:
+        """Nothing to do: the last event says it all."""
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _raw_line(chunk: RawChunk) -> str:
+    packed = base64.b64encode(chunk.data).decode()
+    return f'{{"raw":"{chunk.stream}","offset":{chunk.offset},"length":{chunk.length},"zlib":"{packed}"}}\n'
+
+
+class JsonlReader:
+    """Reads a `.jsonl` recording. A last line without its newline is not yet an event."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        self.torn = False
+        self.whole = 0
+        """Bytes up to the end of the last whole line seen."""
+        self._fd: int | None = None
+        self._at = 0
+        self._seq = 0
+        self._line = 0
+        self.header = self._read_header()
+        self.run_id: str = self.header["run_id"]
+        self._start = self._at
+        self._rest: list[Event] = []
+
+    def _read_header(self) -> dict[str, Any]:
+        if not os.path.isfile(self.path):
+            raise NotARecording(f"{self.path} is not there, or not a plain file")
+        try:
+            with open(self.path, "rb") as file:
+                line = file.readline(1 << 20)
+        except OSError as error:
+            raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
+        try:
+            header = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            header = None
+        if not isinstance(header, dict) or not isinstance(header.get("run_id"), str) or "durastream" not in header:
+            raise NotARecording(f"{self.path} is no durastream recording: its first line is no header")
+        if not isinstance(header["durastream"], int) or header["durastream"] > FORMAT:
+            raise NewerFormat(
+                f"{self.path} has format {header['durastream']}, this durastream reads up to {FORMAT}: upgrade it"
+            )
+        self._at = self.whole = len(line)
+        self._line = 1
+        return header
+
+    def _lines(self) -> Iterator[bytes]:
+        """Whole lines from where reading stands; the position follows what was given out."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        parts: list[bytes] = []
+        at = self._at
+        while piece := os.pread(self._fd, _PIECE, at):
+            at += len(piece)
+            if b"\n" not in piece:
+                parts.append(piece)
+                continue
+            lines = b"".join((*parts, piece)).split(b"\n")
+            parts = [lines.pop()]
+            for line in lines:
+                self._at += len(line) + 1
+                self.whole = max(self.whole, self._at)
+                self._line += 1
+                yield line
+        self.torn = any(parts)
+
+    def scan(self) -> Iterator[Event | RawChunk]:
+        """Everything from where reading stands, in file order."""
+        for line in self._lines():
+            try:
+                entry = _entry(line)
+            except (ValueError, KeyError, TypeError, IndexError, zlib.error):
+                self.damage.append(f"line {self._line} cannot be read: {line[:60]!r}")
+                continue
+            if isinstance(entry, Event):
+                self._seq = entry.seq
+            yield entry
+
+    def _rewind(self) -> None:
+        self._at, self._seq, self._line = self._start, 0, 1
+
+    def info(self) -> RunInfo:
+        info = run_info({"parent_run_id": None, **self.header})
+        last = self._last()
+        if last is None:
+            return info
+        info = info._replace(last_seq=last.seq)
+        if last.type == "run.completed":
+            info = completed_info(info, fold([last]), Head(last.seq, last.hash), show_hash(last.hash))
+        return info
+
+    def _last(self) -> Event | None:
+        """The last whole event, found from the end of the file."""
+        size = os.path.getsize(self.path)
+        reach = _PIECE
+        with open(self.path, "rb") as file:
+            while True:
+                start = max(self._start, size - reach)
+                file.seek(start)
+                lines = file.read(size - start).split(b"\n")[:-1]
+                for line in reversed(lines if start == self._start else lines[1:]):
+                    try:
+                        entry = _entry(line)
+                    except (ValueError, KeyError, TypeError, IndexError, zlib.error):
+                        continue
+                    if isinstance(entry, Event):
+                        return entry
+                if start == self._start:
+                    return None
+                reach *= 8
+
+    def head(self) -> Head:
+        last = self._last()
+        return Head(last.seq, last.hash) if last is not None else Head(0, genesis(self.run_id))
+
+    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
+        if after < self._seq:
+            self._rewind()
+        found: list[Event] = []
+        for entry in self.scan():
+            if isinstance(entry, Event) and entry.seq > after:
+                found.append(entry)
+                if len(found) >= limit:
+                    break
+        return found
+
+    def state(self, upto: int | None = None) -> RunState:
+        state = RunState()
+        while upto is None or state.seq < upto:
+            events = self.read(state.seq, 5000 if upto is None else min(5000, upto - state.seq))
+            if not events:
+                break
+            fold(events, state)
+        return state
+
+    def drafts(self) -> None:
+        return None
+
+    def snapshots(self) -> Sequence[int]:
+        return ()
+
+    def snapshot(self, seq: int) -> RunState:
+        raise Damaged(f"{self.path} keeps no snapshots")
+
+    def raw(self, stream: str) -> Iterator[bytes]:
+        self._rewind()
+        for entry in self.scan():
+            if isinstance(entry, RawChunk) and entry.stream == stream:
+                yield zlib.decompress(entry.data)
+        self._rewind()
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _entry(line: bytes) -> Event | RawChunk:
+    text = line.decode()
+    if text.startswith('{"raw":'):
+        raw = json.loads(text)
+        return RawChunk(raw["raw"], raw["offset"], raw["length"], base64.b64decode(raw["zlib"], validate=True))
+    cut = len(text) - _HASH_LENGTH
+    if cut < 0 or not text.startswith(_HASH, cut) or not text.endswith('"}'):
+        raise ValueError("no hash at the end of the line")
+    return loads(text[:cut] + "}", parse_hash(text[cut + len(_HASH) - len("sha256:") : -2]))

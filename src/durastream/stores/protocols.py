@@ -1,0 +1,161 @@
+"""What every kind of recording promises: the seams between the recorder, the readers and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from durastream.events import Event
+from durastream.state import RunState
+
+__all__ = ["Batch", "Chunk", "Head", "MessageRow", "RawChunk", "Reader", "Row", "RunInfo", "Writer"]
+
+Row = tuple[int, str, bytes]
+"""An event to append: seq, body, hash."""
+
+
+class Head(NamedTuple):
+    """The last event of a recording; seq 0 and the genesis hash when there is none."""
+
+    seq: int
+    hash: bytes
+
+
+class Chunk(NamedTuple):
+    """Text that a batch added to a message; `seq` is the last event of that batch."""
+
+    message_id: str
+    seq: int
+    text: str
+
+
+class MessageRow(NamedTuple):
+    """A message as it stands after a batch. `since` is the seq of its last retraction; length is in characters."""
+
+    message_id: str
+    role: str
+    since: int
+    length: int
+    completed: bool
+
+
+class RawChunk(NamedTuple):
+    """`length` bytes of a spool stream from `offset` on, compressed with zlib."""
+
+    stream: str
+    offset: int
+    length: int
+    data: bytes
+
+
+class Batch(NamedTuple):
+    """What is stored in one transaction: all of it or nothing."""
+
+    rows: Sequence[Row]
+    chunks: Sequence[Chunk] = ()
+    messages: Sequence[MessageRow] = ()
+    raw: Sequence[RawChunk] = ()
+    snapshot: str | None = None
+    """JSON of the state after the last row, without the text of its messages."""
+
+
+class RunInfo(NamedTuple):
+    """The run-level fields of a recording, as far as they are known. Times are ISO 8601, UTC; duration in seconds."""
+
+    run_id: str
+    name: str | None
+    tags: dict[str, str]
+    command: list[str]
+    cwd: str
+    started_at: str
+    parent_run_id: str | None = None
+    status: str = "running"
+    exit_code: int | None = None
+    signal: str | None = None
+    duration: float | None = None
+    last_seq: int | None = None
+    reconciled: bool | None = None
+    seal: str | None = None
+
+
+class Writer(Protocol):
+    """The one writer of a recording.
+
+    After an error it must not be used again: open the recording anew and ask it for its head, because a commit that
+    raised may be there.
+    """
+
+    head: Head
+    keeps_state: bool
+    """Whether chunks, messages and snapshots of a batch are stored; where not, nobody need make them."""
+
+    def append(self, batch: Batch) -> None:
+        """Store a batch, synced to disk when this returns.
+
+        Raises StoreConflict when the first seq is not the one after the head, StoreFull or StoreUnwritable when the
+        disk does not take it.
+        """
+
+    def raw_length(self, stream: str) -> int:
+        """How many bytes of a stream are kept."""
+
+    def finish(self, info: RunInfo) -> None:
+        """After `run.completed`: write the run-level fields and leave one plain file."""
+
+    def close(self) -> None:
+        """Let go of the file. Nothing that was appended is lost without it."""
+
+
+class Reader(Protocol):
+    """A view on a recording that never writes and holds no lock between calls."""
+
+    run_id: str
+    path: str
+    damage: list[str]
+    """What could not be read so far, one sentence each; reading goes on behind it."""
+
+    def info(self) -> RunInfo:
+        """The run-level fields."""
+
+    def head(self) -> Head:
+        """The last event stored."""
+
+    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
+        """At most `limit` events with a seq above `after`, in order; empty when there are none (yet)."""
+
+    def state(self, upto: int | None = None) -> RunState:
+        """The state after event `upto`, or after the last, by the quickest way there is."""
+
+    def drafts(self) -> dict[str, str] | None:
+        """The stored text of each message; None where the store keeps none beside the events."""
+
+    def snapshots(self) -> Sequence[int]:
+        """The seqs at which a snapshot is stored."""
+
+    def snapshot(self, seq: int) -> RunState:
+        """The state as stored at one of these."""
+
+    def raw(self, stream: str) -> Iterator[bytes]:
+        """The bytes of a spool stream, as far as they are kept."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def run_info(run: dict[str, Any]) -> RunInfo:
+    """The run-level fields out of a mapping that may hold more of them."""
+    return RunInfo(**{name: run[name] for name in RunInfo._fields if name in run})
+
+
+def completed_info(info: RunInfo, state: RunState, head: Head, seal: str) -> RunInfo:
+    """The run-level fields of a run that its log ends."""
+    end = state.completed or {}
+    return info._replace(
+        status=state.status,
+        exit_code=end.get("exit_code"),
+        signal=end.get("signal"),
+        duration=round(state.t, 6),
+        last_seq=head.seq,
+        reconciled=end.get("reconciled"),
+        seal=seal,
+    )

@@ -1,0 +1,356 @@
+"""A recording as one SQLite file: written by one process in WAL mode, left behind as a plain file.
+
+What keeps it whole, each learned from a measured loss: one process writes and checkpoints, ever; readers open `mode=ro`
+and read in short statements; nobody opens the file by hand while its writer lives (closing it would drop the locks);
+*stored* means synced, so `synchronous=FULL`; after an error the head is read anew, never assumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
+from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
+from durastream.state import RunState, fold
+from durastream.stores.protocols import Batch, Head, RunInfo, completed_info
+
+__all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
+
+REASONING = "#reasoning"
+"""The message id under which reasoning text is kept; an agent cannot use it."""
+
+_APPLICATION_ID = 0x64757261
+_CHECKPOINT_PAGES = 4000
+_PATIENCE = 1.0
+_INFO = ", ".join(RunInfo._fields)
+
+
+def _translate(error: sqlite3.Error, path: str) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFull(f"no space left for {path}: free some; what was stored stays")
+    return StoreUnwritable(f"cannot write {path}: {error}")
+
+
+class SqliteWriter:
+    """The one writer of a `.db` recording."""
+
+    keeps_state = True
+
+    def __init__(self, path: str, connection: sqlite3.Connection, head: Head) -> None:
+        self.path = path
+        self.head = head
+        self._db = connection
+
+    @classmethod
+    def create(cls, path: str, info: RunInfo) -> SqliteWriter:
+        """Make the file, which must not be there. Raises StoreFull or StoreUnwritable."""
+        from importlib import resources  # with its imports 10 ms, needed once in a run
+
+        script = resources.files("durastream.stores").joinpath("schema.sql").read_text(encoding="utf-8")
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+            db = _open_for_writing(path)
+            db.execute("begin immediate")
+            db.execute(f"pragma application_id={_APPLICATION_ID}")
+            db.execute(f"pragma user_version={FORMAT}")
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    db.execute(statement)
+            names = RunInfo._fields
+            db.execute(
+                f"insert into run ({_INFO}) values ({', '.join('?' * len(names))})", [_flat(value) for value in info]
+            )
+            db.execute("commit")
+        except sqlite3.Error as error:
+            raise _translate(error, path) from error
+        except OSError as error:
+            raise StoreUnwritable(f"cannot make {path}: {error.strerror}") from error
+        return cls(path, db, Head(0, genesis(info.run_id)))
+
+    @classmethod
+    def resume(cls, path: str) -> SqliteWriter | None:
+        """Open a recording to write on; None when its creation was cut short and it holds nothing."""
+        try:
+            db = _open_for_writing(path)
+            if not db.execute("select 1 from sqlite_master where name = 'run'").fetchone():
+                db.close()
+                return None
+            run_id = db.execute("select run_id from run").fetchone()[0]
+            row = db.execute("select seq, hash from events order by seq desc limit 1").fetchone()
+        except sqlite3.Error as error:
+            raise _translate(error, path) from error
+        return cls(path, db, Head(*row) if row else Head(0, genesis(run_id)))
+
+    def append(self, batch: Batch) -> None:
+        if batch.rows and batch.rows[0][0] != self.head.seq + 1:
+            raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
+        db = self._db
+        try:
+            db.execute("begin immediate")
+            db.executemany("insert into events (seq, body, hash) values (?, ?, ?)", batch.rows)
+            if batch.chunks:
+                db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", batch.chunks)
+            if batch.messages:
+                db.executemany(
+                    "insert or replace into messages (message_id, role, since, length, completed)"
+                    " values (?, ?, ?, ?, ?)",
+                    batch.messages,
+                )
+            if batch.raw:
+                db.executemany("insert into raw (stream, offset, length, data) values (?, ?, ?, ?)", batch.raw)
+            if batch.snapshot is not None:
+                packed = zlib.compress(batch.snapshot.encode(), 1)
+                db.execute("insert into snapshots values (?, ?)", (batch.rows[-1][0], packed))
+            db.execute("commit")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                db.execute("rollback")
+            raise _translate(error, self.path) from error
+        if batch.rows:
+            self.head = Head(batch.rows[-1][0], batch.rows[-1][2])
+
+    def raw_length(self, stream: str) -> int:
+        row = self._db.execute("select sum(length) from raw where stream = ?", (stream,)).fetchone()
+        return row[0] or 0
+
+    def finish(self, info: RunInfo) -> None:
+        names = RunInfo._fields
+        try:
+            self._db.execute(f"update run set {', '.join(f'{name} = ?' for name in names)}", [_flat(v) for v in info])
+            self._db.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.Error as error:
+            raise _translate(error, self.path) from error
+        _leave_wal(self._db)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _open_for_writing(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    for pragma in (
+        "journal_mode=wal",
+        "synchronous=full",
+        "fullfsync=1",
+        "checkpoint_fullfsync=1",
+        "mmap_size=0",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+    ):
+        db.execute(f"pragma {pragma}").close()
+    return db
+
+
+def _leave_wal(db: sqlite3.Connection) -> bool:
+    """Make it one plain file. Viewers hold it for moments: wait for them, but not for one that was stopped."""
+    db.execute("pragma busy_timeout=0")
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if db.execute("pragma journal_mode=delete").fetchone()[0] == "delete":
+                return True
+        except sqlite3.OperationalError:
+            pass
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.005)
+
+
+def settle(path: str) -> None:
+    """Make a finished recording one plain file when a viewer kept its recorder from doing so."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(20)[18:19] != b"\x02":
+                return
+        db = _open_for_writing(path)
+        _leave_wal(db)
+        db.close()
+    except (OSError, sqlite3.Error):
+        return  # read-only, or somebody reads: it is readable as it is
+
+
+def _flat(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+
+
+class SqliteReader:
+    """Reads a `.db` recording, finished or while it is written. Opens when asked something, `close` lets go."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._open: sqlite3.Connection | None = None
+        row = self._query("select run_id from run")
+        if not row:
+            raise NotARecording(f"{path} holds no run: it is no durastream recording")
+        self.run_id: str = row[0][0]
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._open is None:
+            self._open = self._connect(self.path)
+        return self._open
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        if not os.path.isfile(path):
+            raise NotARecording(f"{path} is not there, or not a plain file")
+        try:
+            return _checked(_open_to_read(path), path)
+        except sqlite3.OperationalError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+                raise Damaged(f"{path} cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise NotARecording(f"{path} is no durastream recording: {error}") from error
+        return self._connect_copy(path)
+
+    def _connect_copy(self, path: str) -> sqlite3.Connection:
+        """A recording whose recorder was killed wants its log replayed; where that cannot be written, a copy can."""
+        self._copy = tempfile.TemporaryDirectory(prefix="durastream-")
+        try:
+            for end in ("", "-wal"):
+                if os.path.exists(path + end):
+                    shutil.copyfile(path + end, os.path.join(self._copy.name, "copy.db" + end))
+            return _checked(sqlite3.connect(os.path.join(self._copy.name, "copy.db"), isolation_level=None), path)
+        except (OSError, sqlite3.Error) as error:
+            raise Damaged(f"{path} cannot be read, nor a copy of it: {error}") from error
+
+    def _query(self, sql: str, *values: Any) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise Damaged(f"{self.path} is damaged: {error}") from error
+
+    def info(self) -> RunInfo:
+        row = self._query(f"select {_INFO} from run")[0]
+        values = dict(zip(RunInfo._fields, row, strict=True))
+        values["tags"] = json.loads(values["tags"] or "{}")
+        values["command"] = json.loads(values["command"] or "[]")
+        if values["reconciled"] is not None:
+            values["reconciled"] = bool(values["reconciled"])
+        info = RunInfo(**values)
+        if info.status != "running":
+            return info
+        head = self.head()
+        last = self._query("select body from events where seq = ?", head.seq)
+        info = info._replace(last_seq=head.seq)
+        if last and last[0][0].find('"type":"run.completed"', 0, 200) > 0:  # killed before it wrote the run's row
+            info = completed_info(info, fold([loads(last[0][0])]), head, show_hash(head.hash))
+        return info
+
+    def head(self) -> Head:
+        row = self._query("select seq, hash from events order by seq desc limit 1")
+        return Head(*row[0]) if row else Head(0, genesis(self.run_id))
+
+    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
+        rows = self._query("select body, hash from events where seq > ? order by seq limit ?", after, limit)
+        try:
+            return loads_many(rows)
+        except (ValueError, KeyError, TypeError):
+            return self._read_around(rows)
+
+    def _read_around(self, rows: list[tuple[str, bytes]]) -> list[Event]:
+        found = []
+        for body, digest in rows:
+            try:
+                found.append(loads(body, digest))
+            except (ValueError, KeyError, TypeError):
+                self.damage.append(f"an event cannot be read: {str(body)[:60]!r}")
+        return found
+
+    def state(self, upto: int | None = None) -> RunState:
+        upto = self.head().seq if upto is None else upto
+        near = self._query("select max(seq) from snapshots where seq <= ?", upto)[0][0]
+        state = self.snapshot(near) if near else RunState()
+        while state.seq < upto:
+            events = self.read(state.seq, min(5000, upto - state.seq))
+            if not events:
+                break
+            fold(events, state)
+        return state
+
+    def drafts(self) -> dict[str, str]:
+        since = dict(self._query("select message_id, since from messages"))
+        texts = self._texts({id_: seq or 0 for id_, seq in since.items()}, None)
+        texts.pop(REASONING, None)
+        return texts
+
+    def _texts(self, since: dict[str, int], upto: int | None) -> dict[str, str]:
+        texts = {}
+        for message_id, seq in since.items():
+            rows = self._query(
+                "select text from message_chunks where message_id = ? and seq > ? and seq <= ? order by chunk",
+                message_id,
+                seq,
+                upto if upto is not None else 1 << 62,
+            )
+            texts[message_id] = "".join(row[0] for row in rows)
+        return texts
+
+    def snapshots(self) -> Sequence[int]:
+        return [row[0] for row in self._query("select seq from snapshots order by seq")]
+
+    def snapshot(self, seq: int) -> RunState:
+        rows = self._query("select state from snapshots where seq = ?", seq)
+        try:
+            saved = json.loads(zlib.decompress(rows[0][0]))
+            since = {message["message_id"]: message["since"] for message in saved["messages"]}
+            texts = self._texts({**since, REASONING: 0}, seq)
+            return RunState.load(saved, texts, texts.pop(REASONING))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error) as error:
+            raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
+
+    def raw(self, stream: str) -> Iterator[bytes]:
+        chunk = 0
+        while rows := self._query(
+            "select chunk, data from raw where stream = ? and chunk > ? order by chunk limit 1", stream, chunk
+        ):
+            chunk = rows[0][0]
+            try:
+                yield zlib.decompress(rows[0][1])
+            except zlib.error as error:
+                raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+
+def _open_to_read(path: str) -> sqlite3.Connection:
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    try:
+        db.execute("pragma trusted_schema=off").close()
+        db.execute("select 1 from sqlite_master").close()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _checked(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    """Refuse what is no recording, or one made by a later version."""
+    application_id = db.execute("pragma application_id").fetchone()[0]
+    version = db.execute("pragma user_version").fetchone()[0]
+    if application_id != _APPLICATION_ID:
+        db.close()
+        raise NotARecording(f"{path} is no durastream recording (another SQLite database)")
+    if version > FORMAT:
+        db.close()
+        raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
+    return db

@@ -1,0 +1,117 @@
+"""The draft as it is written: the end of a text, laid out line by line.
+
+Markdown is marked up lightly and in place instead of being rendered: every word that the agent wrote stays to be
+seen (a renderer drops HTML and link targets), the end of a text needs no beginning, and a line costs the same
+wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from durastream.state import Message
+from durastream.views.frame import line, wrap
+
+__all__ = ["LIMIT", "after_return", "tail", "text_lines"]
+
+LIMIT = 24_000
+"""The most characters of a text that are ever laid out."""
+
+_ALIGN = 1024
+_BULLET = re.compile(r"(\s*)([-*+]|\d{1,3}[.)]) +")
+_HEADING = re.compile(r"#{1,6} +")
+_FENCE = re.compile(r"\s*(```+|~~~+)\s*([^`]*)$")
+_INLINE = re.compile(r"\*\*([^*`]+)\*\*|`([^`]+)`")
+
+
+def tail(message: Message, count: int) -> str:
+    """About the last `count` characters of a message, cut so that the cut stays where it is while the text grows."""
+    length = message.length
+    start = max(0, length - min(count, LIMIT)) // _ALIGN * _ALIGN
+    text = message.end(length - start)
+    if start:
+        _, newline, rest = text[:_ALIGN].partition("\n")
+        if newline:
+            return rest + text[_ALIGN:]
+    return text
+
+
+def text_lines(message: Message, width: int, room: int, *, style: str = "", markup: bool = True) -> list[Text]:
+    """The last `room` lines of a message as they fit the width; Markdown is marked up unless it is plain output."""
+    if room <= 0 or width <= 0:
+        return []
+    text = tail(message, width * (room + 1)).replace("\r\n", "\n").rstrip()
+    raw = text.expandtabs(4).split("\n")
+    if markup:
+        styled = _marked_up(raw)
+    else:
+        styled = [(line(after_return(part), style), 0) for part in raw]
+    return _last_lines(styled, width, room) if text else []
+
+
+def after_return(text: str) -> str:
+    """What a terminal would show of a line that begins again with each carriage return, as progress bars do."""
+    return text.rstrip("\r").rpartition("\r")[2]
+
+
+def _last_lines(styled: Sequence[tuple[Text, int]], width: int, room: int) -> list[Text]:
+    blocks: list[list[Text]] = []
+    for content, hang in reversed(styled):
+        if room <= 0:
+            break
+        block = wrap(content, width, min(hang, width // 3))[-room:]
+        blocks.append(block)
+        room -= len(block)
+    return [part for block in reversed(blocks) for part in block]
+
+
+def _marked_up(raw: Sequence[str]) -> list[tuple[Text, int]]:
+    """Each line with its hanging indent. Fences become the style of what they hold; two blank lines become one."""
+    styled: list[tuple[Text, int]] = []
+    code = _starts_in_code(raw)
+    blank = True
+    for part in raw:
+        if fence := _FENCE.match(part):
+            code = not code
+            if fence[2]:
+                styled.append((line("  " + fence[2], "dim italic"), 2))
+        elif code:
+            styled.append((line("  " + part, "green"), 4))
+        elif part.strip() or not blank:
+            styled.append(_prose(part))
+        blank = not part.strip()
+    return styled
+
+
+def _starts_in_code(raw: Sequence[str]) -> bool:
+    """Whether a cut-off beginning lies inside a code block: the first fence is bare and the next one names a language."""
+    fences = [fence for part in raw if (fence := _FENCE.match(part))]
+    return len(fences) > 1 and not fences[0][2] and bool(fences[1][2])
+
+
+def _prose(part: str) -> tuple[Text, int]:
+    if heading := _HEADING.match(part):
+        return line(part[heading.end() :], "bold"), 0
+    if part.startswith(">"):
+        return line("▏" + part[1:], "dim"), 2
+    if bullet := _BULLET.match(part):
+        sign = bullet[2] if bullet[2][0].isdigit() else "•"
+        text = line(f"{bullet[1]}{sign} ")
+        hang = text.cell_len
+        text.append_text(_inline(part[bullet.end() :]))
+        return text, hang
+    return _inline(part), 0
+
+
+def _inline(part: str) -> Text:
+    text = line()
+    at = 0
+    for match in _INLINE.finditer(part):
+        text.append_text(line(part[at : match.start()]))
+        text.append_text(line(match[1], "bold") if match[1] is not None else line(match[2], "cyan"))
+        at = match.end()
+    text.append_text(line(part[at:]))
+    return text

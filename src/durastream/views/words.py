@@ -1,0 +1,150 @@
+"""The words and marks that every view for people shares: states, durations, amounts. No Rich in here.
+
+A recording may hold anything where a number or a word should be, so each of these takes any value.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from durastream.state import RunState, Step
+from durastream.views.safe import one_line
+
+__all__ = [
+    "MARK",
+    "amount",
+    "clock",
+    "command",
+    "duration",
+    "ending",
+    "finding",
+    "headline",
+    "number",
+    "phrase",
+    "source",
+    "step_failure",
+]
+
+MARK: Mapping[str, str] = {
+    "active": "▶",
+    "abandoned": "✗",
+    "cancelled": "✗",
+    "completed": "✓",
+    "denied": "✗",
+    "done": "✓",
+    "fail": "✗",
+    "failed": "✗",
+    "interrupted": "✗",
+    "ok": "✓",
+    "pass": "✓",
+    "pending": "·",
+    "running": "●",
+    "skipped": "–",  # noqa: RUF001 - a dash as a mark
+    "unknown": "?",
+    "warn": "!",
+}
+
+_REASONS = {
+    "abandoned": "abandoned: the agent ended before the step did",
+    "denied": "denied",
+    "failed": "failed, without a reason",
+}
+
+
+def number(value: object) -> float | None:
+    """The value as a float when it is a number that people can read, else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
+        return None
+    return float(value)
+
+
+def amount(value: object) -> str:
+    """`950`, `12.3k`, `1.2M`; nothing for what is no number."""
+    count = number(value)
+    if count is None:
+        return ""
+    if abs(count) < 1_000:
+        return f"{count:g}"
+    return f"{count / 1e3:.1f}k" if abs(count) < 999_950 else f"{count / 1e6:.1f}M"
+
+
+def clock(seconds: object) -> str:
+    """`0:42`, `1:02:03`: a moment of the run."""
+    whole = int(max(0.0, number(seconds) or 0.0))
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def duration(seconds: object, *, whole: bool = False) -> str:
+    """`1.2 s`, `42 s`, `3:05`; whole seconds for what is still going on, so that it does not flicker."""
+    value = number(seconds)
+    if value is None or value < 0:
+        return ""
+    if value >= 59.5:
+        return clock(value + 0.5)
+    if value >= 9.95 or whole:
+        return f"{int(value) if whole else round(value)} s"
+    return f"{value:.1f} s" if value >= 0.0995 else f"{value * 1000:.0f} ms"
+
+
+def phrase(value: object, limit: int = 200) -> str:
+    """Any value of a recording as one safe line."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        try:
+            value = reprlib.repr(value)
+        except ValueError:  # an integer of more than 4,300 digits
+            value = "(a very long number)"
+    return one_line(value, limit)
+
+
+def command(started: Mapping[str, Any] | None) -> str:
+    """The command line or callable of a run, as one line."""
+    words = (started or {}).get("command")
+    if isinstance(words, list) and words:
+        return one_line(" ".join(phrase(word, 120) for word in words[:20]))
+    return phrase((started or {}).get("callable"))
+
+
+def headline(state: RunState, run_id: str = "") -> str:
+    """What a run is called: its name, else its command, else its id."""
+    return phrase((state.started or {}).get("name"), 80) or command(state.started) or phrase(run_id, 80) or "run"
+
+
+def step_failure(step: Step) -> str:
+    """Why a step did not go well, in words; nothing when it did."""
+    if step.status not in _REASONS:
+        return ""
+    reason = phrase(step.error, 300)
+    if not reason:
+        return _REASONS[step.status]
+    return reason if step.status == "failed" else f"{step.status}: {reason}"
+
+
+def source(data: Mapping[str, Any]) -> tuple[str, str]:
+    """The title of a source and, when it has both, its address."""
+    title, url = phrase(data.get("title")), phrase(data.get("url"), 500)
+    return (title, url) if title else (url, "")
+
+
+def finding(value: object) -> str:
+    """A finding of the answer packet, in words."""
+    if isinstance(value, dict):
+        said = [phrase(value[key], 300) for key in ("message", "detail", "code", "kind") if value.get(key)]
+        if said:
+            return said[0]
+    return phrase(value, 300)
+
+
+def ending(completed: Mapping[str, Any]) -> str:
+    """How a run ended: `failed · exit code 1`, `interrupted · SIGTERM`."""
+    parts = [phrase(completed.get("status", "unknown"), 40)]
+    if completed.get("exit_code") is not None:
+        parts.append(f"exit code {phrase(completed['exit_code'], 20)}")
+    if completed.get("signal") is not None:
+        parts.append(f"signal {phrase(completed['signal'], 20)}")
+    return " · ".join(parts)

@@ -1,0 +1,250 @@
+"""What each event type must carry: the models against which an agent's own events are checked.
+
+Fields beyond these pass untouched. A model is used to judge, never to rewrite: what is stored is what the agent wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+__all__ = ["MODELS", "check"]
+
+PlanStatus = Literal["pending", "active", "done", "skipped", "cancelled"]
+StepKind = Literal["plan", "tool", "task", "model", "agent"]
+StepStatus = Literal["ok", "failed", "skipped", "denied", "abandoned"]
+RunStatus = Literal["completed", "failed", "cancelled", "interrupted", "unknown"]
+MessageId = Annotated[str, Field(pattern="^[^#]", max_length=200)]
+"""Ids that begin with # are the recorder's own."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class RunStarted(_Data):
+    run_id: str
+    command: list[str] | None = None
+    callable: str | None = None
+    cwd: str
+    name: str | None = None
+    tags: dict[str, str] = {}
+    host: str | None = None
+    pid: int | None = None
+    format: int
+    versions: dict[str, str] = {}
+    prompt: str | None = None
+    parent_run_id: str | None = None
+
+
+class MessageStarted(_Data):
+    message_id: MessageId
+    role: str = "assistant"
+    final: bool = False
+
+
+class PlanEntry(_Data):
+    id: str
+    title: str
+    status: PlanStatus = "pending"
+    parent: str | None = None
+
+
+class Plan(_Data):
+    steps: list[PlanEntry]
+
+
+class StepStarted(_Data):
+    step_id: str
+    title: str
+    kind: StepKind = "task"
+    parent: str | None = None
+    input: JsonValue = None
+
+
+class StepProgress(_Data):
+    step_id: str
+    message: str | None = None
+    fraction: float | None = Field(default=None, ge=0, le=1)
+
+
+class StepCompleted(_Data):
+    step_id: str
+    status: StepStatus
+    output: JsonValue = None
+    error: str | None = None
+    duration: float | None = None
+
+
+class TextDelta(_Data):
+    message_id: MessageId
+    text: str
+
+
+class TextCompleted(_Data):
+    message_id: MessageId
+    sha256: str
+    length: int
+    final: bool = False
+
+
+class TextRetracted(_Data):
+    message_id: MessageId
+    reason: str
+
+
+class ReasoningDelta(_Data):
+    text: str
+    message_id: MessageId | None = None
+
+
+class SourceAdded(_Data):
+    source_id: str
+    url: str | None = None
+    title: str | None = None
+    snippet: str | None = None
+    step_id: str | None = None
+    origin: Literal["native", "tool", "text"] = "native"
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.url is None and self.title is None:
+            raise ValueError("a source needs a url or a title")
+        return self
+
+
+class QualityChecked(_Data):
+    name: str
+    outcome: Literal["pass", "fail", "warn"]
+    score: float | None = None
+    detail: str | None = None
+    by: str | None = None
+
+
+class UsageReported(_Data):
+    scope: Literal["request", "turn", "run", "thread"] = "run"
+    mode: Literal["add", "replace"] = "add"
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class ApprovalRequested(_Data):
+    approval_id: str
+    title: str
+    options: list[JsonValue] | None = None
+
+
+class ApprovalResolved(_Data):
+    approval_id: str
+    decision: str
+
+
+class ArtifactCreated(_Data):
+    path: str | None = None
+    url: str | None = None
+    action: Literal["add", "update", "delete"] = "add"
+    media_type: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if self.path is None and self.url is None:
+            raise ValueError("an artifact needs a path or a url")
+        return self
+
+
+class ErrorRaised(_Data):
+    message: str
+    severity: str = "error"
+    fatal: bool = False
+
+
+class LogLine(_Data):
+    text: str
+    stream: str | None = None
+
+
+class RawRejected(_Data):
+    reason: str
+    text: str | None = None
+    base64: str | None = None
+    length: int | None = None
+
+
+class RawEvent(_Data):
+    json_: JsonValue = Field(alias="json")
+
+
+class CancelRequested(_Data):
+    by: str
+    signal: str | None = None
+
+
+class RunResumed(_Data):
+    reason: str
+
+
+class RunDeclared(_Data):
+    """What the agent says of its own end; `answer.text` is its final answer."""
+
+    status: str | None = None
+    answer: dict[str, JsonValue] | None = None
+
+
+class RunCompleted(_Data):
+    status: RunStatus
+    exit_code: int | None = None
+    signal: str | None = None
+    events: int
+    reconciled: bool
+    findings: list[JsonValue] = []
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "approval.requested": ApprovalRequested,
+    "approval.resolved": ApprovalResolved,
+    "artifact.created": ArtifactCreated,
+    "error.raised": ErrorRaised,
+    "log.line": LogLine,
+    "message.started": MessageStarted,
+    "plan.created": Plan,
+    "plan.updated": Plan,
+    "quality.checked": QualityChecked,
+    "raw.event": RawEvent,
+    "raw.rejected": RawRejected,
+    "reasoning.delta": ReasoningDelta,
+    "run.cancel_requested": CancelRequested,
+    "run.completed": RunCompleted,
+    "run.declared": RunDeclared,
+    "run.resumed": RunResumed,
+    "run.started": RunStarted,
+    "source.added": SourceAdded,
+    "step.completed": StepCompleted,
+    "step.progress": StepProgress,
+    "step.started": StepStarted,
+    "text.completed": TextCompleted,
+    "text.delta": TextDelta,
+    "text.retracted": TextRetracted,
+    "usage.reported": UsageReported,
+}
+
+_VALIDATE = {name: model.__pydantic_validator__.validate_python for name, model in MODELS.items()}
+
+
+def check(type_: str, data: dict[str, Any]) -> str | None:
+    """Why data does not fit its type, in one line; None when it fits or the type is not ours to judge."""
+    validate = _VALIDATE.get(type_)
+    if validate is None:
+        return None
+    try:
+        validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{type_}: {'.'.join(str(part) for part in first['loc']) or 'data'}: {first['msg']}"
+    return None
