@@ -315,12 +315,15 @@ def _sink() -> _Sink | None:
     path = os.environ.get("DURASTREAM_EVENTS")
     if not path:
         return None
-    if _environment is None or _environment.path != path:
+    around = _environment
+    if around is None or around.path != path:
         with _lock:
-            if _environment is not None:
-                _environment.end()
-            _environment = _Sink(path, os.environ.get("DURASTREAM_RUN_ID"), own=False)
-    return None if _environment.ended else _environment
+            around = _environment  # another thread may have been first: two sinks would keep two drafts
+            if around is None or around.path != path:
+                if around is not None:
+                    around.end()
+                around = _environment = _Sink(path, os.environ.get("DURASTREAM_RUN_ID"), own=False)
+    return None if around.ended else around
 
 
 def active() -> bool:
@@ -859,7 +862,7 @@ class Recording:
         from durastream.errors import DurastreamError  # as the store: only where a recording ends
 
         try:
-            self.completed = self._recorder.finish(exit_code=code, error=words)
+            self.completed = self._recorder.finish(exit_code=code, error=words) or None
         except (DurastreamError, OSError) as trouble:
             _complain(f"the end of run {self.run_id} could not be stored: {_words(trouble)}")
         self.path = self._recorder.path

@@ -98,7 +98,7 @@ def _record(item: Any, *, yielded: bool) -> None:
     elif isinstance(item, str):
         _say(item)
     elif item is not None:
-        import json  # 10 ms to import, for functions that return data
+        import json  # not at the top: see main, and what the command line pays
 
         _say(json.dumps(item, ensure_ascii=False, default=str) + "\n" * yielded)
 
@@ -141,6 +141,9 @@ def main(argv: list[str]) -> int:
     if not argv:
         sys.stderr.write("durastream: name what to call: package.module:function\n")
         return 2
+    import hashlib  # noqa: F401 - which recording needs, before the current folder can hide them
+    import json  # noqa: F401
+
     target, *arguments = argv
     sys.argv = list(argv)
     sys.path.insert(0, os.getcwd())

@@ -8,6 +8,7 @@ new one starts from what the store says.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -15,12 +16,13 @@ import sys
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from durastream import answer
 from durastream.errors import DurastreamError, RunLocked, StoreError, StoreFull, StoreUnwritable
-from durastream.events import FORMAT, Event, Pending, Src, dumps, show_hash
+from durastream.events import FORMAT, Pending, Src, dumps, show_hash
 from durastream.sources import Source, source_for
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
@@ -32,7 +34,7 @@ from durastream.supervisor import GIVE_UP, RETRY
 
 __all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
 
-_READ = 1 << 20
+_READ = 1 << 19
 _RAW = 1 << 20
 _COALESCE = 0.03
 _COALESCE_BYTES = 32 * 1024
@@ -143,10 +145,10 @@ class _Tail:
         self.at = self.late_until = 0
         self._source = None
 
-    def raw(self, kept: int, upto: int) -> Iterable[RawChunk]:
-        """The bytes from `kept` to `upto`, packed."""
+    def raw(self, kept: int, upto: int) -> Iterable[_Packing]:
+        """The bytes from `kept` to `upto`, being packed."""
         for piece in _pieces(self._fd, kept, upto):
-            yield RawChunk(self.stream, kept, len(piece), zlib.compress(piece, 1))
+            yield _Packing(self.stream, kept, piece)
             kept += len(piece)
 
     def release(self) -> None:
@@ -157,6 +159,24 @@ def _pieces(fd: int, start: int, stop: int) -> Iterable[bytes]:
     while start < stop and (piece := os.pread(fd, min(_RAW, stop - start), start)):
         start += len(piece)
         yield piece
+
+
+class _Packing(threading.Thread):
+    """Compresses raw bytes on the other core, while this one goes on with the next batch."""
+
+    def __init__(self, stream: str, offset: int, piece: bytes) -> None:
+        super().__init__(daemon=True)
+        self._raw = (stream, offset, piece)
+        self._packed = b""
+        self.start()
+
+    def run(self) -> None:
+        self._packed = zlib.compress(self._raw[2], 1)
+
+    def chunk(self) -> RawChunk:
+        self.join()
+        stream, offset, piece = self._raw
+        return RawChunk(stream, offset, len(piece), self._packed)
 
 
 class Recorder:
@@ -170,6 +190,7 @@ class Recorder:
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, tuple[int, int]] = {}
         self._raw_at: dict[str, int] = {}
+        self._packing: deque[_Packing] = deque()
         self._bell = spool.open("bell", os.O_WRONLY)
         self._told_low = False
         self._disk_at = 0.0
@@ -321,12 +342,19 @@ class Recorder:
         state, messages = self.state, self.state.messages
         late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed and not at else {}
         seq, digest = self._head
-        sha256, apply = hashlib.sha256, state.apply
+        sha256, take = hashlib.sha256, state.take
         rows: list[Row] = []
         touched: set[str] = set()
-        for type_, data, text, src in self._introduce(found):
+
+        def store(type_: str, text: str, where: str) -> None:
+            nonlocal seq, digest
             seq += 1
-            where = late = ""
+            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
+            digest = sha256(digest + body.encode()).digest()
+            rows.append((seq, body, digest))
+
+        for type_, data, text, src in found:
+            where = ""
             if src is not None:
                 stream, offset, length = src
                 where = (
@@ -335,13 +363,16 @@ class Recorder:
                     else f',"src":{{"stream":"{stream}","offset":{offset},"length":{length}}}'
                 )
                 if late_until and offset < late_until[stream]:
-                    late = ',"late":true'
-            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}{late}}}'
-            digest = sha256(digest + body.encode()).digest()
-            rows.append((seq, body, digest))
-            apply(Event(seq, ts, t, type_, data, src, bool(late)))
+                    where += ',"late":true'
             if type_ in _MESSAGE_TYPES:
-                touched.add(data["message_id"])
+                message_id = data["message_id"]
+                if message_id not in messages and type_ != "message.started":
+                    opening = {"message_id": message_id, "role": "assistant"}
+                    store("message.started", dumps(opening), "")
+                    take(seq, ts, t, "message.started", opening)
+                touched.add(message_id)
+            store(type_, text, where)
+            take(seq, ts, t, type_, data)
         chunks = self._drain()
         keeps = self._writer.keeps_state
         batch = Batch(
@@ -356,16 +387,6 @@ class Recorder:
         with contextlib.suppress(OSError):
             os.pwrite(self._bell, b".", 0)
 
-    def _introduce(self, found: list[Pending]) -> Iterable[Pending]:
-        """Every message begins with `message.started`, written here when the agent did not."""
-        known = self.state.messages
-        for pending in found:
-            if pending.type in _MESSAGE_TYPES and pending.type != "message.started":
-                message_id = pending.data["message_id"]
-                if message_id not in known:
-                    yield _own("message.started", {"message_id": message_id, "role": "assistant"})
-            yield pending
-
     def _drain(self) -> list[Chunk]:
         """Take new text out of the state: the store has it, memory need not."""
         state = self.state
@@ -378,14 +399,16 @@ class Recorder:
         """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""
         if not self.meta.get("raw", True):
             return []
-        chunks = []
         for tail in self._tails:
             if tail.stream == "control":
                 continue
             kept = self._raw_at[tail.stream]
             upto = tail.at if rest else kept + (tail.at - kept) // _RAW * _RAW
-            chunks += tail.raw(kept, upto)
+            self._packing += tail.raw(kept, upto)
             self._raw_at[tail.stream] = max(kept, upto)
+        chunks = []
+        while self._packing and (rest or len(self._packing) > 2 or not self._packing[0].is_alive()):
+            chunks.append(self._packing.popleft().chunk())
         return chunks
 
     def _snapshot(self, *, last: bool) -> str | None:
@@ -561,6 +584,8 @@ def main(argv: list[str]) -> int:
     spool = Spool(argv[0], argv[1])
     try:
         lock = spool.lock("recorder")
+        gc.freeze()  # a batch is thousands of small objects without a cycle: looking for one costs a tenth
+        gc.set_threshold(200_000, 20, 100)
         Recorder(spool).run()
         os.close(lock)
     except (StoreFull, StoreUnwritable) as error:

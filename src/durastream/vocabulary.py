@@ -5,11 +5,12 @@ Fields beyond these pass untouched. A model is used to judge, never to rewrite: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-__all__ = ["MODELS", "check"]
+__all__ = ["MODELS", "VALIDATORS", "check"]
 
 PlanStatus = Literal["pending", "active", "done", "skipped", "cancelled"]
 StepKind = Literal["plan", "tool", "task", "model", "agent"]
@@ -234,16 +235,31 @@ MODELS: dict[str, type[BaseModel]] = {
     "usage.reported": UsageReported,
 }
 
-_VALIDATE = {name: model.__pydantic_validator__.validate_python for name, model in MODELS.items()}
+
+
+def _text_delta(data: Any) -> None:
+    """What `TextDelta` says, by hand: nine of ten events are of this type, and this takes a fifth of the time."""
+    message_id = data["message_id"]
+    if type(message_id) is not str or type(data["text"]) is not str or not 0 < len(message_id) <= 200:
+        raise TypeError("not a text.delta")
+    if message_id[0] == "#":
+        raise ValueError("a message id must not begin with #")
+
+
+VALIDATORS: dict[str, Callable[[Any], object]] = {
+    **{name: model.__pydantic_validator__.validate_python for name, model in MODELS.items()},
+    "text.delta": _text_delta,
+}
+"""Raise ValueError, TypeError or KeyError when data does not fit the type."""
 
 
 def check(type_: str, data: dict[str, Any]) -> str | None:
     """Why data does not fit its type, in one line; None when it fits or the type is not ours to judge."""
-    validate = _VALIDATE.get(type_)
-    if validate is None:
+    model = MODELS.get(type_)
+    if model is None:
         return None
     try:
-        validate(data)
+        model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{type_}: {'.'.join(str(part) for part in first['loc']) or 'data'}: {first['msg']}"

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from durastream.events import RESERVED, TYPES, Pending, Src, dumps, escape_terminal, valid_type
 from durastream.sources.log import log_line
-from durastream.vocabulary import check
+from durastream.vocabulary import VALIDATORS, check
 
 __all__ = ["NativeSource", "claimed"]
 
 _LONGEST = 256 << 20
 _KEPT = 1 << 20
-_known: set[str] = set(TYPES - RESERVED - {"run.declared"})
+_Judge = Callable[[dict[str, Any]], object]
+
+
+def _object(data: dict[str, Any]) -> None:
+    if type(data) is not dict:
+        raise TypeError("data is not an object")
+
+
+_judges: dict[str, _Judge] = {
+    name: judge for name, judge in VALIDATORS.items() if name not in RESERVED and name != "run.declared"
+}
+"""What decides quickly whether data fits its type; types of others are added as they come."""
 
 
 class NativeSource:
@@ -39,10 +51,19 @@ class NativeSource:
         self._parts = [rest] if rest else []
         self._size = len(rest)
         found: list[Pending] = []
-        offset, stream, event = self._offset, self.stream, self._event
-        for line in lines:
-            if line and not line.isspace():
-                found.append(event(line, Src(stream, offset)))
+        offset, stream = self._offset, self.stream
+        for line in lines:  # the hot path: what is valid is decoded, judged and encoded here, without a further call
+            try:
+                raw = from_json(line, allow_inf_nan=False)
+                type_, data = raw["type"], raw["data"]
+                _judges[type_](data)
+                text = to_json(data).decode()
+                if not text.isascii() or "\x7f" in text:
+                    text = escape_terminal(text)
+                found.append(Pending(type_, data, text, Src(stream, offset)))
+            except (ValueError, KeyError, TypeError):
+                if line and not line.isspace():
+                    found.append(self._event(line, Src(stream, offset)))
             offset += len(line) + 1
         self._offset = offset
         if self._size >= _LONGEST:
@@ -122,7 +143,7 @@ def _fault(type_: object, data: object) -> str | None:
         return "no type: an event is {\"type\": \"noun.verb\", \"data\": {...}}"
     if type(data) is not dict:
         return f"{type_[:80]}: data is not an object"
-    if type_ in _known:
+    if type_ in _judges:
         return check(type_, data)
     if type_ == "run.completed":
         return None
@@ -130,8 +151,8 @@ def _fault(type_: object, data: object) -> str | None:
         return f"{type_}: only the recorder writes this type"
     if not valid_type(type_) or len(type_) > 100:
         return f"{type_[:80]!r} is not of the form noun.verb"
-    if len(_known) < 10_000:
-        _known.add(type_)
+    if len(_judges) < 10_000:
+        _judges[type_] = _object
     return None
 
 

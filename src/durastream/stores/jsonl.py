@@ -211,7 +211,7 @@ class JsonlReader:
         self._at, self._seq, self._line = self._start, 0, 1
 
     def info(self) -> RunInfo:
-        info = run_info({"parent_run_id": None, **self.header})
+        info = run_info({"name": None, "tags": {}, "command": [], "cwd": "", "started_at": "", **self.header})
         last = self._last()
         if last is None:
             return info

@@ -14,11 +14,11 @@ CREATE TABLE "run" (
    "reconciled" INTEGER,
    "seal" TEXT
 );
-CREATE TABLE "events" (
+CREATE TABLE "log" (
    "seq" INTEGER PRIMARY KEY,
-   "body" TEXT NOT NULL,
-   "hash" BLOB NOT NULL
-, ts TEXT generated always as (json_extract(body, '$.ts')), t REAL generated always as (json_extract(body, '$.t')), type TEXT generated always as (json_extract(body, '$.type')));
+   "body" TEXT,
+   "hash" BLOB
+);
 CREATE TABLE "messages" (
    "message_id" TEXT PRIMARY KEY,
    "role" TEXT,
@@ -45,6 +45,7 @@ CREATE TABLE "raw" (
 );
 CREATE INDEX "idx_message_chunks_message_id_seq"
     ON "message_chunks" ("message_id", "seq");
+CREATE VIEW "events" AS select seq, json_extract(body, '$.ts') as ts, json_extract(body, '$.t') as t, json_extract(body, '$.type') as type, body, hash from log;
 CREATE VIEW "plan" AS select json_extract(entry.value, '$.id') as id, json_extract(entry.value, '$.title') as title, coalesce(json_extract(entry.value, '$.status'), 'pending') as status, json_extract(entry.value, '$.parent') as parent from events, json_each(events.body, '$.data.steps') as entry where events.seq = (select max(seq) from events where type in ('plan.created', 'plan.updated'));
 CREATE VIEW "steps" AS select json_extract(s.body, '$.data.step_id') as step_id, json_extract(s.body, '$.data.title') as title, coalesce(json_extract(s.body, '$.data.kind'), 'task') as kind, coalesce((select json_extract(c.body, '$.data.status') from events c where c.type = 'step.completed' and c.seq > s.seq and json_extract(c.body, '$.data.step_id') = json_extract(s.body, '$.data.step_id') order by c.seq limit 1), 'active') as status, s.t as started, json_extract(s.body, '$.data.parent') as parent from events s where s.type = 'step.started';
 CREATE VIEW "sources" AS select json_extract(body, '$.data.source_id') as source_id, json_extract(body, '$.data.url') as url, json_extract(body, '$.data.title') as title, json_extract(body, '$.data.origin') as origin, seq from events where type = 'source.added';

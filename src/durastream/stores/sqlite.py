@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ REASONING = "#reasoning"
 """The message id under which reasoning text is kept; an agent cannot use it."""
 
 _APPLICATION_ID = 0x64757261
+_TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
 _CHECKPOINT_PAGES = 4000
 _PATIENCE = 1.0
 _INFO = ", ".join(RunInfo._fields)
@@ -54,16 +53,13 @@ class SqliteWriter:
     @classmethod
     def create(cls, path: str, info: RunInfo) -> SqliteWriter:
         """Make the file, which must not be there. Raises StoreFull or StoreUnwritable."""
-        from importlib import resources  # with its imports 10 ms, needed once in a run
-
-        script = resources.files("durastream.stores").joinpath("schema.sql").read_text(encoding="utf-8")
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
             db = _open_for_writing(path)
             db.execute("begin immediate")
             db.execute(f"pragma application_id={_APPLICATION_ID}")
             db.execute(f"pragma user_version={FORMAT}")
-            for statement in script.split(";\n"):
+            for statement in _schema().split(";\n"):
                 if statement.strip():
                     db.execute(statement)
             names = RunInfo._fields
@@ -86,7 +82,7 @@ class SqliteWriter:
                 db.close()
                 return None
             run_id = db.execute("select run_id from run").fetchone()[0]
-            row = db.execute("select seq, hash from events order by seq desc limit 1").fetchone()
+            row = db.execute("select seq, hash from log order by seq desc limit 1").fetchone()
         except sqlite3.Error as error:
             raise _translate(error, path) from error
         return cls(path, db, Head(*row) if row else Head(0, genesis(run_id)))
@@ -97,7 +93,7 @@ class SqliteWriter:
         db = self._db
         try:
             db.execute("begin immediate")
-            db.executemany("insert into events (seq, body, hash) values (?, ?, ?)", batch.rows)
+            db.executemany("insert into log (seq, body, hash) values (?, ?, ?)", batch.rows)
             if batch.chunks:
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", batch.chunks)
             if batch.messages:
@@ -188,11 +184,12 @@ class SqliteReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.damage: list[str] = []
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._copy: Any = None
         self._open: sqlite3.Connection | None = None
-        row = self._query("select run_id from run")
+        row = self._query("select run_id from run") if self._query("select 1 from sqlite_master") else []
         if not row:
-            raise NotARecording(f"{path} holds no run: it is no durastream recording")
+            self.close()
+            raise NotARecording(f"{path} holds no run yet, or is no durastream recording")
         self.run_id: str = row[0][0]
 
     @property
@@ -216,6 +213,9 @@ class SqliteReader:
 
     def _connect_copy(self, path: str) -> sqlite3.Connection:
         """A recording whose recorder was killed wants its log replayed; where that cannot be written, a copy can."""
+        import shutil  # these two take 10 ms to import, for a case that is rare
+        import tempfile
+
         self._copy = tempfile.TemporaryDirectory(prefix="durastream-")
         try:
             for end in ("", "-wal"):
@@ -243,18 +243,18 @@ class SqliteReader:
         if info.status != "running":
             return info
         head = self.head()
-        last = self._query("select body from events where seq = ?", head.seq)
+        last = self._query("select body from log where seq = ?", head.seq)
         info = info._replace(last_seq=head.seq)
         if last and last[0][0].find('"type":"run.completed"', 0, 200) > 0:  # killed before it wrote the run's row
             info = completed_info(info, fold([loads(last[0][0])]), head, show_hash(head.hash))
         return info
 
     def head(self) -> Head:
-        row = self._query("select seq, hash from events order by seq desc limit 1")
+        row = self._query("select seq, hash from log order by seq desc limit 1")
         return Head(*row[0]) if row else Head(0, genesis(self.run_id))
 
     def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
-        rows = self._query("select body, hash from events where seq > ? order by seq limit ?", after, limit)
+        rows = self._query("select body, hash from log where seq > ? order by seq limit ?", after, limit)
         try:
             return loads_many(rows)
         except (ValueError, KeyError, TypeError):
@@ -335,7 +335,6 @@ def _open_to_read(path: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:
-        db.execute("pragma trusted_schema=off").close()
         db.execute("select 1 from sqlite_master").close()
     except sqlite3.Error:
         db.close()
@@ -353,4 +352,15 @@ def _checked(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
     if version > FORMAT:
         db.close()
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
+    marks = ", ".join("?" * len(_TABLES))
+    tables = db.execute(f"select type, sql from sqlite_master where name in ({marks})", _TABLES).fetchall()
+    if tables and (len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)):
+        db.close()
+        raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
     return db
+
+
+def _schema() -> str:
+    """The schema as durastream makes it. A file whose tables read otherwise is never queried."""
+    with open(os.path.join(os.path.dirname(__file__), "schema.sql"), encoding="utf-8") as file:
+        return file.read()

@@ -8,7 +8,8 @@ wherever it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from rich.text import Text
 
@@ -25,6 +26,8 @@ _BULLET = re.compile(r"(\s*)([-*+]|\d{1,3}[.)]) +")
 _HEADING = re.compile(r"#{1,6} +")
 _FENCE = re.compile(r"\s*(```+|~~~+)\s*([^`]*)$")
 _INLINE = re.compile(r"\*\*([^*`]+)\*\*|`([^`]+)`")
+
+_Lay: TypeAlias = Callable[[str], tuple[Text, int]]  # a line as written into a line as shown, and its hanging indent
 
 
 def tail(message: Message, count: int) -> str:
@@ -44,12 +47,11 @@ def text_lines(message: Message, width: int, room: int, *, style: str = "", mark
     if room <= 0 or width <= 0:
         return []
     text = tail(message, width * (room + 1)).replace("\r\n", "\n").rstrip()
+    if not text:
+        return []
     raw = text.expandtabs(4).split("\n")
-    if markup:
-        styled = _marked_up(raw)
-    else:
-        styled = [(line(after_return(part), style), 0) for part in raw]
-    return _last_lines(styled, width, room) if text else []
+    parts = _roles(raw) if markup else [(lambda part: (line(after_return(part), style), 0), part) for part in raw]
+    return _last_lines(parts, width, room)
 
 
 def after_return(text: str) -> str:
@@ -57,39 +59,51 @@ def after_return(text: str) -> str:
     return text.rstrip("\r").rpartition("\r")[2]
 
 
-def _last_lines(styled: Sequence[tuple[Text, int]], width: int, room: int) -> list[Text]:
+def _last_lines(parts: Sequence[tuple[_Lay, str]], width: int, room: int) -> list[Text]:
+    """Lay out from the end, and only as much as there is room for."""
     blocks: list[list[Text]] = []
-    for content, hang in reversed(styled):
+    for lay, part in reversed(parts):
         if room <= 0:
             break
-        block = wrap(content, width, min(hang, width // 3))[-room:]
-        blocks.append(block)
-        room -= len(block)
-    return [part for block in reversed(blocks) for part in block]
+        content, hang = lay(part)
+        blocks.append(wrap(content, width, min(hang, width // 3))[-room:])
+        room -= len(blocks[-1])
+    lines = [text for block in reversed(blocks) for text in block]
+    while lines and not lines[0].plain.strip():
+        del lines[0]
+    return lines
 
 
-def _marked_up(raw: Sequence[str]) -> list[tuple[Text, int]]:
-    """Each line with its hanging indent. Fences become the style of what they hold; two blank lines become one."""
-    styled: list[tuple[Text, int]] = []
+def _roles(raw: Sequence[str]) -> list[tuple[_Lay, str]]:
+    """How to lay out each line. Fences become the style of what they hold; two blank lines become one."""
+    roles: list[tuple[_Lay, str]] = []
     code = _starts_in_code(raw)
     blank = True
     for part in raw:
         if fence := _FENCE.match(part):
             code = not code
             if fence[2]:
-                styled.append((line("  " + fence[2], "dim italic"), 2))
+                roles.append((_language, fence[2]))
         elif code:
-            styled.append((line("  " + part, "green"), 4))
+            roles.append((_code, part))
         elif part.strip() or not blank:
-            styled.append(_prose(part))
+            roles.append((_prose, part))
         blank = not part.strip()
-    return styled
+    return roles
 
 
 def _starts_in_code(raw: Sequence[str]) -> bool:
-    """Whether a cut-off beginning lies inside a code block: the first fence is bare and the next one names a language."""
+    """Whether a cut-off beginning is code: then the first fence is bare and the next one names a language."""
     fences = [fence for part in raw if (fence := _FENCE.match(part))]
     return len(fences) > 1 and not fences[0][2] and bool(fences[1][2])
+
+
+def _language(part: str) -> tuple[Text, int]:
+    return line("  " + part, "dim italic"), 2
+
+
+def _code(part: str) -> tuple[Text, int]:
+    return line("  " + part, "green"), 4
 
 
 def _prose(part: str) -> tuple[Text, int]:

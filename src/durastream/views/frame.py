@@ -22,7 +22,7 @@ from durastream.views.safe import visible
 __all__ = ["GUTTER", "Pick", "Section", "beside", "column", "line", "natural", "pair", "row", "share", "wrap"]
 
 GUTTER = 10
-"""Cells for the names of sections; a column narrower than five gutters has none."""
+"""Cells for the names of sections; a column narrower than four gutters has none."""
 
 Pick: TypeAlias = Callable[[int, int], Sequence[Text]]
 """`pick(width, room)`: at most `room` lines of at most `width` cells."""
@@ -132,18 +132,25 @@ def share(room: int, sections: Sequence[Section], wants: Sequence[int]) -> list[
 
 def column(sections: Sequence[Section], width: int, height: int) -> list[Text]:
     """The sections one below the other, at most `height` lines; blank lines between them when there is room."""
+    if height <= 0:
+        return []
     inner = _inner(width)
-    wants = [len(section.pick(inner, height)) for section in sections]
+    picked = [section.pick(inner, height) for section in sections]
+    wants = [len(lines) for lines in picked]
     shown = sum(1 for want in wants if want)
     gap = 1 if height >= 4 * shown or sum(wants) + shown - 1 <= height else 0
     given = share(height - gap * max(0, shown - 1), sections, wants)
-    blocks = [_block(section, width, count) for section, count in zip(sections, given, strict=True) if count > 0]
+    blocks = [
+        _named(section, lines if count == len(lines) else section.pick(inner, count), width)
+        for section, lines, count in zip(sections, picked, given, strict=True)
+        if count > 0
+    ]
     return _stack(blocks, gap)[:height]
 
 
 def natural(sections: Sequence[Section], width: int) -> list[Text]:
     """The sections one below the other, each as long as it likes up to its `most`."""
-    return _stack([_block(section, width, section.most) for section in sections], 1)
+    return _stack([_named(section, section.pick(_inner(width), section.most), width) for section in sections], 1)
 
 
 def beside(left: Sequence[Text], right: Sequence[Text], left_width: int) -> list[Text]:
@@ -158,16 +165,17 @@ def beside(left: Sequence[Text], right: Sequence[Text], left_width: int) -> list
 
 
 def _inner(width: int) -> int:
-    return width - GUTTER if width >= 5 * GUTTER else width
+    return width - GUTTER if width >= 4 * GUTTER else width
 
 
-def _block(section: Section, width: int, room: int) -> list[Text]:
-    inner = _inner(width)
-    lines = section.pick(inner, room)
-    if inner == width:
+def _named(section: Section, lines: Sequence[Text], width: int) -> list[Text]:
+    """The lines with the name of their section in the gutter, and its note below the name."""
+    if _inner(width) == width:
         return list(lines)
-    names = (line(section.name, section.style), line(section.note, "dim"))
-    return beside(names[: len(lines)] if section.note else names[:1], lines, GUTTER)
+    if len(lines) == 1 and len(section.name) + len(section.note) < GUTTER - 1:
+        return beside([line(section.name + " ", section.style) + line(section.note, "dim")], lines, GUTTER)
+    names = [line(section.name, section.style), line(section.note, "dim")]
+    return beside(names[: len(lines)], lines, GUTTER)
 
 
 def _stack(blocks: Sequence[list[Text]], gap: int) -> list[Text]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from durastream.state import Message, RunState, Step
 from durastream.views.draft import after_return, text_lines
 from durastream.views.frame import Section, line, row, wrap
-from durastream.views.words import MARK, amount, clock, duration, ending, finding, number, phrase, source, step_failure
+from durastream.views.words import MARK, amount, duration, ending, finding, number, phrase, source, step_failure, word
 
 __all__ = ["STYLE", "answer_of", "sections_of_text", "sections_of_work"]
 
@@ -57,23 +57,21 @@ def _result(state: RunState, seal: str) -> Section | None:
     packet = state.completed
     if packet is None:
         return None
-    mark = MARK.get(str(packet.get("status")), "?")
+    mark = MARK.get(word(packet.get("status")), "?")
     findings = packet.get("findings")
     found = [finding(item) for item in findings[:20]] if isinstance(findings, list) else []
     reconciled = packet.get("reconciled")
 
     def pick(width: int, room: int) -> list[Text]:
-        lines = [row(mark, STYLE[mark], ending(packet), width, right=f"{clock(state.t)}  {amount(state.seq)} events")]
+        lines = [row(mark, STYLE[mark], ending(packet), width)]
         if reconciled is True:
             lines.append(row("✓", "green", "reconciled: the answer is what was streamed", width))
         elif reconciled is False:
             lines.append(row("✗", "red", "not reconciled: the answer differs from what was streamed", width))
         for text in found:
-            lines += [part for part in wrap(line(f"! {text}", "yellow"), width, 2)][:3]
+            lines += wrap(line(f"! {text}", "yellow"), width, 2)[:3]
         if seal:
-            lines.append(line(f"seal {phrase(seal)}", "dim"))
-        for text in lines:
-            text.truncate(width, overflow="ellipsis")
+            lines += wrap(line(f"seal {phrase(seal)}", "dim"), width)
         return lines[:room]
 
     return Section("result", pick, least=3, weight=2, rank=0)
@@ -191,7 +189,9 @@ def _thinking(state: RunState) -> Section | None:
         return None
 
     def pick(width: int, room: int) -> list[Text]:
-        return text_lines(state.reasoning, width, min(room, 3), style="dim italic", markup=False)
+        return text_lines(
+            state.reasoning, width, min(room, 2 if state.messages else 6), style="dim italic", markup=False
+        )
 
     return Section("thinking", pick, style="dim", rank=7)
 
@@ -211,12 +211,13 @@ def _draft(state: RunState) -> Section | None:
     def pick(width: int, room: int) -> list[Text]:
         lines = text_lines(shown, width, room, markup=not plain)
         if shown.retracted and room > 1:
-            why = f"rewritten {len(shown.retracted)} ×: {phrase(shown.retracted[-1])}"  # noqa: RUF001
+times = "once" if len(shown.retracted) == 1 else f"{len(shown.retracted)} times"
+            why = f"rewritten {times}: {phrase(shown.retracted[-1])}"
             return [row("!", "yellow", why, width), *lines[-(room - 1) :]]
         return lines
 
     name = "answer" if state.completed is not None else "output" if plain else "draft"
-    return Section(name, pick, note=note, least=3, weight=4, rank=3, most=500)
+    return Section(name, pick, note=note, least=4, weight=6, rank=3, most=500)
 
 
 def _packet_text(state: RunState) -> str:
@@ -251,7 +252,7 @@ def _checks(state: RunState) -> Section | None:
         good = [check for check in state.checks[-room:] if check.get("outcome") == "pass"]
         lines = []
         for check in (bad + good)[:room]:
-            mark = MARK.get(str(check.get("outcome")), "?")
+            mark = MARK.get(word(check.get("outcome")), "?")
             score = number(check.get("score"))
             name, detail = phrase(check.get("name"), 60), phrase(check.get("detail"))
             lines.append(
@@ -282,7 +283,9 @@ def _files(state: RunState) -> Section | None:
 
     def pick(width: int, room: int) -> list[Text]:
         last = state.artifacts[-room:]
-        where = [(signs.get(str(each.get("action", "add")), "+"), each.get("path") or each.get("url")) for each in last]
+        where = [
+            (signs.get(word(each.get("action"), "add"), "+"), each.get("path") or each.get("url")) for each in last
+        ]
         return [row(sign, "cyan", phrase(path), width) for sign, path in where]
 
     return Section("files", pick, note=amount(len(state.artifacts)), rank=8)

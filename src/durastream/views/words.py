@@ -24,7 +24,9 @@ __all__ = [
     "number",
     "phrase",
     "source",
+    "status",
     "step_failure",
+    "word",
 ]
 
 MARK: Mapping[str, str] = {
@@ -90,6 +92,16 @@ def duration(seconds: object, *, whole: bool = False) -> str:
     return f"{value:.1f} s" if value >= 0.0995 else f"{value * 1000:.0f} ms"
 
 
+def word(value: object, default: str = "") -> str:
+    """The value if it is a string."""
+    return value if isinstance(value, str) else default
+
+
+def status(state: RunState) -> str:
+    """How the run stands, in one safe word."""
+    return "running" if state.completed is None else phrase(state.completed.get("status", "unknown"), 20)
+
+
 def phrase(value: object, limit: int = 200) -> str:
     """Any value of a recording as one safe line."""
     if value is None:
@@ -142,7 +154,7 @@ def finding(value: object) -> str:
 
 def ending(completed: Mapping[str, Any]) -> str:
     """How a run ended: `failed · exit code 1`, `interrupted · SIGTERM`."""
-    parts = [phrase(completed.get("status", "unknown"), 40)]
+    parts = [phrase(completed.get("status", "unknown"), 20)]
     if completed.get("exit_code") is not None:
         parts.append(f"exit code {phrase(completed['exit_code'], 20)}")
     if completed.get("signal") is not None:

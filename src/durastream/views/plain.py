@@ -1,0 +1,286 @@
+"""One line per change, for pipes, logs and plain terminals: no colour, no cursor movement, no Rich.
+
+    +0:04.0 step     ▶ find papers (tool)
+    +0:05.2 step     ✓ find papers (1.2 s)
+    +0:06.1 text     Durable streaming keeps every event.
+
+Text deltas are put together and printed when a line is complete, or at the end of its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from durastream.events import Event, show_hash
+from durastream.state import Message, RunState
+from durastream.views.outcome import Batches, Outcome
+from durastream.views.safe import visible
+from durastream.views.words import (
+    MARK,
+    amount,
+    command,
+    duration,
+    ending,
+    finding,
+    headline,
+    number,
+    phrase,
+    source,
+    status,
+    step_failure,
+    word,
+)
+
+__all__ = ["show"]
+
+LONGEST = 4096
+"""Characters of a line that are held back for its end; a longer line is printed in pieces of this size."""
+
+
+def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = False) -> Outcome:
+    """Print what each event changes, and fold it into `state`. Lets BrokenPipeError through; Ctrl-C leaves.
+
+    A line begins with the time of the run (`+0:04.0`), or with `timestamps` the wall clock in UTC. A state that
+    already has events in it is described first, from the unfinished lines of its messages on.
+    """
+    encoding = out.encoding or "utf-8"
+    lines = _Lines(state, timestamps)
+
+    def put(said: Iterator[str]) -> None:
+        for one in said:
+            # A terminal that cannot show a mark gets its escape instead of an error.
+            out.write(one.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+    try:
+        put(lines.joined())
+        for batch in batches:
+            for event in batch:
+                put(lines.of(event))
+            if batch:
+                out.flush()
+        put(lines.rest())
+        out.flush()
+    except KeyboardInterrupt:
+        return Outcome(left=True)
+    return Outcome()
+
+
+class _Lines:
+    """Events into lines. Keeps, beyond the state, the unfinished line of each message."""
+
+    def __init__(self, state: RunState, timestamps: bool) -> None:
+        self._state = state
+        self._timestamps = timestamps
+        self._open: dict[str, str] = {}
+
+    def joined(self) -> Iterator[str]:
+        """What there is to say of a state that was joined late."""
+        state = self._state
+        if not state.seq:
+            return
+        yield self._line(
+            "run", f"{MARK.get(status(state), '?')} {headline(state)}; joined at event {amount(state.seq)}"
+        )
+        yield from self._plan(state.plan, ())
+        for step in state.open_steps:
+            yield self._line("step", f"▶ {phrase(step.title)}{_kind(step.kind)}")
+        for message in state.messages.values():
+            if not message.completed and (end := _unfinished(message)):
+                self._open[message.message_id] = end
+        if state.completed is not None:
+            yield from self.rest()
+            yield from self._ended(state.completed, "")
+
+    def of(self, event: Event) -> Iterator[str]:
+        """The lines that one event makes; folds it into the state."""
+        before = self._state.plan
+        finished = event.type == "run.completed"
+        if finished or event.type == "message.started":
+            yield from self.rest()
+        elif event.type in ("step.started", "text.delta"):
+            yield from self._flush("")  # thoughts have no end of their own: they end where doing or writing begins
+        self._state.apply(event)
+        data = event.data if isinstance(event.data, dict) else {}
+        if event.type in ("plan.created", "plan.updated"):
+            yield from self._plan(self._state.plan, before if event.type == "plan.updated" else ())
+        elif finished:
+            yield from self._ended(data, show_hash(event.hash) if event.hash else "")
+        elif event.type in ("text.delta", "reasoning.delta"):
+            yield from self._text(event.type, data)
+        elif event.type in ("text.completed", "text.retracted"):
+            yield from self._flush(data.get("message_id"))
+            if event.type == "text.retracted":
+                yield self._line("text", f"! taken back: {phrase(data.get('reason'))}")
+        elif (say := _SAY.get(event.type)) is not None:
+            for text in say(self._state, data):
+                yield self._line(_KIND.get(event.type, event.type.partition(".")[0]), text)
+
+    def rest(self) -> Iterator[str]:
+        """The unfinished lines, at the end of the events."""
+        for name in list(self._open):
+            yield from self._flush(name)
+
+    def _line(self, kind: str, text: str) -> str:
+        return f"{self._prefix()} {kind:<8} {text}".rstrip()
+
+    def _prefix(self) -> str:
+        if self._timestamps:
+            return phrase(self._state.ts, 40)
+        tenths = int(max(0.0, number(self._state.t) or 0.0) * 10)
+        minutes, rest = divmod(tenths, 600)
+        hours, minutes = divmod(minutes, 60)
+        second = f"{rest // 10:02}.{rest % 10}"
+        return f"+{hours}:{minutes:02}:{second}" if hours else f"+{minutes}:{second}"
+
+    def _plan(self, plan: list[dict[str, Any]], before: Any) -> Iterator[str]:
+        """The plan as a list; after a change, only the entries that changed."""
+        if not plan:
+            return
+        known = {entry["id"]: entry for entry in before}
+        changed = [entry for entry in plan if known.get(entry["id"]) != entry]
+        gone = len(known.keys() - {entry["id"] for entry in plan})
+        done = sum(1 for entry in plan if entry["status"] == "done")
+        if not changed and not gone:
+            return
+        yield self._line("plan", f"{done}/{len(plan)}" + (f"; {gone} taken out" if gone else ""))
+        for entry in changed:
+            yield self._line("", f"{MARK.get(entry['status'], '·')} {phrase(entry['title'])}")
+
+    def _text(self, type_: str, data: dict[str, Any]) -> Iterator[str]:
+        text = data.get("text")
+        name = data.get("message_id") if type_ == "text.delta" else ""
+        if not isinstance(text, str) or not isinstance(name, str):
+            return
+        *complete, rest = (self._open.get(name, "") + text).split("\n")
+        for one in complete:
+            yield from self._said(name, one)
+        while len(rest) > LONGEST:
+            yield from self._said(name, rest[:LONGEST])
+            rest = rest[LONGEST:]
+        self._open[name] = rest
+
+    def _said(self, name: str, text: str) -> Iterator[str]:
+        yield self._line("text" if name else "thinking", visible(text.removesuffix("\r")))
+
+    def _flush(self, name: object) -> Iterator[str]:
+        if isinstance(name, str) and (text := self._open.pop(name, "")):
+            yield from self._said(name, text)
+
+    def _ended(self, packet: dict[str, Any], seal: str) -> Iterator[str]:
+        state = self._state
+        mark = MARK.get(word(packet.get("status")), "?")
+        yield self._line("run", f"{mark} {ending(packet)} · {amount(state.seq)} events")
+        answer = packet.get("answer")
+        if isinstance(answer, dict):
+            yield self._line("answer", f"{amount(answer.get('length'))} characters · {len(state.sources)} sources")
+        if packet.get("reconciled") is True:
+            yield self._line("", "✓ reconciled: the answer is what was streamed")
+        elif packet.get("reconciled") is False:
+            yield self._line("", "✗ not reconciled: the answer differs from what was streamed")
+        findings = packet.get("findings")
+        for item in findings if isinstance(findings, list) else []:
+            yield self._line("", f"! {finding(item)}")
+        if seal:
+            yield self._line("seal", seal)
+
+
+def _unfinished(message: Message) -> str:
+    return message.end(LONGEST).rpartition("\n")[2]
+
+
+def _kind(kind: str) -> str:
+    return "" if kind == "task" else f" ({phrase(kind, 20)})"
+
+
+def _run_started(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    named, words = headline(state), command(data)
+    yield f"● {named}" + (f": {words}" if words and words != named else "")
+
+
+def _step_started(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"▶ {phrase(data.get('title'))}{_kind(word(data.get('kind'), 'task'))}"
+
+
+def _step_progress(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    step = state.steps.get(word(data.get("step_id")))
+    if step is not None and data.get("message"):
+        part = number(data.get("fraction"))
+        yield f"  {phrase(step.title, 60)}: " + (f"{part:.0%} " if part is not None else "") + phrase(data["message"])
+
+
+def _step_completed(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    step = state.steps.get(word(data.get("step_id")))
+    if step is not None:
+        spent, why = duration(step.duration), step_failure(step)
+        said = f"{MARK.get(step.status, '?')} {phrase(step.title)}" + (f" ({spent})" if spent else "")
+        yield said + (f": {why}" if why else "")
+
+
+def _source_added(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    place = len(state.sources)
+    if next(reversed(state.sources), None) != data.get("source_id"):  # known before: find where it stands
+        place = next((n for n, known in enumerate(state.sources, 1) if known == data.get("source_id")), 0)
+    title, address = source(data)
+    yield f"[{place}] {title}" + (f" {address}" if address else "")
+
+
+def _quality_checked(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    outcome, detail, score = word(data.get("outcome")), phrase(data.get("detail")), number(data.get("score"))
+    said = f"{MARK.get(outcome, '?')} {phrase(data.get('name'))}: {phrase(outcome, 20)}"
+    yield said + (f" ({score:.4g})" if score is not None else "") + (f"; {detail}" if detail else "")
+
+
+def _approval_requested(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"? {phrase(data.get('title'))}"
+
+
+def _approval_resolved(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    known = state.approvals.get(word(data.get("approval_id")), {})
+    yield f"{phrase(known.get('title'), 80)}: {phrase(data.get('decision'), 40)}"
+
+
+def _artifact_created(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"{phrase(data.get('action') or 'add', 20)} {phrase(data.get('path') or data.get('url'))}"
+
+
+def _error_raised(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"✗ {phrase(data.get('message'), 400)}"
+
+
+def _log_line(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    if isinstance(data.get("text"), str):
+        yield from visible(data["text"].rstrip("\r\n")).split("\n")
+
+
+def _raw_rejected(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"! a line that claims to be an event is none: {phrase(data.get('reason'))}"
+
+
+def _cancel_requested(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    by = phrase(data.get("by"), 80)
+    yield "! cancel requested" + (f" by {by}" if by else "")
+
+
+def _run_resumed(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    yield f"! recorder resumed: {phrase(data.get('reason'))}"
+
+
+_SAY: dict[str, Callable[[RunState, dict[str, Any]], Iterator[str]]] = {
+    "approval.requested": _approval_requested,
+    "approval.resolved": _approval_resolved,
+    "artifact.created": _artifact_created,
+    "error.raised": _error_raised,
+    "log.line": _log_line,
+    "quality.checked": _quality_checked,
+    "raw.rejected": _raw_rejected,
+    "run.cancel_requested": _cancel_requested,
+    "run.resumed": _run_resumed,
+    "run.started": _run_started,
+    "source.added": _source_added,
+    "step.completed": _step_completed,
+    "step.progress": _step_progress,
+    "step.started": _step_started,
+}
+
+_KIND = {"artifact.created": "file", "quality.checked": "check", "raw.rejected": "rejected"}

@@ -1,0 +1,187 @@
+"""A picture of a run: the state laid out for a screen of a given size, without clock, console or terminal.
+
+head    what it is called, how it stands, what it has used; the line below fills up as the plan is done
+body    the sections of `panels`, in two columns where there is room
+foot    a note, or that nothing has come for a while; which keys there are
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from durastream.state import RunState
+from durastream.views.frame import beside, column, line, natural, pair
+from durastream.views.panels import STYLE, sections_of_text, sections_of_work
+from durastream.views.safe import visible
+from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
+
+__all__ = ["Frame", "picture", "render", "summary"]
+
+QUIET = 5.0
+"""Seconds without an event before the screen says so in words."""
+
+WIDE = 100
+"""Cells from which on there are two columns."""
+
+_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def render(
+    state: RunState,
+    *,
+    width: int,
+    height: int,
+    now: float | None = None,
+    run_id: str = "",
+    note: str = "",
+    hint: str = "",
+    seal: str = "",
+) -> Frame:
+    """A picture of the state in at most `width` by `height` cells.
+
+    `now` is the time in seconds of the run (without it: that of the last event). `note` and `hint` stand at the two
+    ends of the last line; where there is no note, a run that has gone quiet says so there.
+    """
+    now = _now(state, now)
+    head = _head(state, now, run_id, width, height)
+    foot = _foot(state, now, note, hint, width) if height >= 4 else []
+    room = max(0, height - len(head) - len(foot))
+    body = _body(state, now, seal, width, room)
+    body += [line()] * (room - len(body))
+    return Frame([*head, *body, *foot][:height], width)
+
+
+def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", seal: str = "") -> Frame:
+    """What stays on the screen after a view: the same sections, one below the other, as long as they are."""
+    now = _now(state, None)
+    lines = _head(state, now, run_id, width, 24)
+    lines += natural([*sections_of_work(state, now), *sections_of_text(state)], width)
+    if seal:  # on a line of its own, whole, to be copied
+        lines += [line(), line(f"seal {phrase(seal)}", "dim")]
+    if note:
+        lines += [line(), line(note, "yellow")]
+    return Frame(lines, width)
+
+
+def picture(
+    state: RunState, *, run_id: str = "", width: int = 100, height: int = 30, title: str = "", now: float | None = None
+) -> str:
+    """The screen as an SVG document that refers to nothing outside itself."""
+    console = Console(
+        record=True, width=width, height=height, file=io.StringIO(), force_terminal=True, color_system="truecolor",
+        legacy_windows=False, _environ={},
+    )  # fmt: skip
+    console.print(render(state, width=width, height=height, now=now, run_id=run_id))
+    return _FONT.sub("", console.export_svg(title=visible(title or headline(state, run_id), keep="")))
+
+
+class Frame:
+    """Lines of text that are already laid out. The last look at every one of them before it is printed."""
+
+    def __init__(self, lines: list[Text], width: int) -> None:
+        self.lines = [text if visible(text.plain, keep="") == text.plain else line(text.plain) for text in lines]
+        for text in self.lines:
+            text.truncate(max(0, width), overflow="ellipsis")
+
+    def __rich__(self) -> Group:
+        return Group(*(_ended(text) for text in self.lines))
+
+
+def _ended(text: Text) -> Text:
+    text.end = "\n"
+    return text
+
+
+def _now(state: RunState, now: float | None) -> float:
+    last = number(state.t) or 0.0
+    return last if now is None or state.completed is not None else max(last, now)
+
+
+def _head(state: RunState, now: float, run_id: str, width: int, height: int) -> list[Text]:
+    stands = status(state)
+    mark = MARK.get(stands, "?")
+    style = "yellow" if stands in ("cancelled", "interrupted") else STYLE[mark]
+    name = headline(state, run_id)
+    title = line(name, "bold")
+    if run_id not in ("", name) and height >= 6:
+        title.append_text(line(f"  {phrase(run_id, 80)}", "dim"))
+    right = line(f"{mark} {stands}", style)
+    right.append_text(line(f"  {clock(now)}", "bold"))
+    if width < right.cell_len + 10:
+        return [right]
+    lines = [pair(title, right, width)]
+    if height >= 8:
+        lines.append(pair(line(_about(state), "dim"), line(_spent(state), "dim"), width))
+    if height >= 12:
+        lines.append(_rule(state, style, width))
+    return lines
+
+
+def _rule(state: RunState, style: str, width: int) -> Text:
+    """The line under the head; as much of it is drawn thick as the plan is done."""
+    done = sum(1 for entry in state.plan if entry["status"] in ("done", "skipped", "cancelled"))
+    thick = width * done // len(state.plan) if state.plan else 0
+    text = line("━" * thick, style)
+    text.append_text(line("─" * (width - thick), "dim"))
+    return text
+
+
+def _about(state: RunState) -> str:
+    """Which models it uses and how the agent speaks."""
+    models = dict.fromkeys(key.partition("/")[2] for key in state.usage_parts)
+    known = [phrase(model, 40) for model in models if model][:3]
+    spoken = (state.started or {}).get("format")
+    if isinstance(spoken, str):
+        known.append(phrase(spoken, 40))
+    return " · ".join(known)
+
+
+def _spent(state: RunState) -> str:
+    """Tokens, cost and events; what was not reported is not there."""
+    usage = state.usage
+    parts = [
+        f"{amount(usage[name])} {word}"
+        for name, word in (("input_tokens", "tokens in"), ("output_tokens", "out"))
+        if name in usage
+    ]
+    cost = number(usage.get("cost_usd"))
+    if cost is not None:
+        parts.append(f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}")
+    if bad := state.rejected + state.malformed:
+        parts.append(f"{amount(bad)} not understood")
+    return " · ".join([*parts, f"{amount(state.seq)} events"])
+
+
+def _body(state: RunState, now: float, seal: str, width: int, height: int) -> list[Text]:
+    work, written = sections_of_work(state, now, seal), sections_of_text(state)
+    if not work and not written:
+        return [line(), line("waiting for the first event" if not state.seq else "nothing to show yet", "dim")][:height]
+    if width < WIDE or not work or not written:
+        return column([*work, *written], width, height)
+    left = min(width * 9 // 20, 72)
+    return beside(column(work, left, height), column(written, width - left - 3, height), left + 3)
+
+
+def _foot(state: RunState, now: float, note: str, hint: str, width: int) -> list[Text]:
+    if note:
+        said = line(note, "yellow")
+        return [pair(said, line(hint if said.cell_len + len(hint) < width - 2 else "", "dim"), width)]
+    return [pair(line(_silence(state, now), "dim"), line(hint, "dim"), width)]
+
+
+def _silence(state: RunState, now: float) -> str:
+    """That nothing has come for a while, and what the run is doing as far as it said."""
+    quiet = now - (number(state.t) or 0.0)
+    if state.completed is not None or quiet < QUIET:
+        return ""
+    words = f"no event for {clock(quiet) if quiet >= 60 else f'{int(quiet)} s'}"
+    running = state.open_steps
+    if any(not approval.get("decision") for approval in state.approvals.values()):
+        return f"{words}; waiting for an approval"
+    if len(running) == 1:
+        return f"{words}; step '{phrase(running[0].title, 60)}' is running"
+    return f"{words}; {len(running)} steps are running" if running else words

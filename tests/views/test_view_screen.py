@@ -1,0 +1,450 @@
+"""What the screen shows, at fixed sizes."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from inline_snapshot import snapshot
+from rich.cells import cell_len
+from rich.console import Console
+
+from durastream.state import RunState
+from durastream.views import draft, frame, live
+from durastream.views.frame import Section, line, share, wrap
+
+
+def test_before_the_first_event(printed: Any) -> None:
+    assert printed(live.render(RunState(), width=40, height=6, run_id="k3v9p2", hint="q leave"), 40) == snapshot("""\
+k3v9p2  k3v9p2           ● running  0:00
+
+waiting for the first event
+
+
+                                 q leave
+""")
+
+
+def test_a_run_without_a_plan(log: Any, printed: Any) -> None:
+    log.start()
+    log.add(0.4, "text.delta", message_id="stdout", text="Reading 3 files\n10 %\r20 %\r30 %")
+    log.add(0.5, "log.line", stream="stderr", text="warning: slow disk")
+    assert printed(live.render(log.state(), width=60, height=12, now=2.0, hint="q leave"), 60) == snapshot("""\
+review                                       ● running  0:02
+                                                    3 events
+────────────────────────────────────────────────────────────
+output    Reading 3 files
+30 ch.    30 %
+
+log       warning: slow disk
+
+
+
+
+                                                     q leave
+""")
+
+
+def test_a_run_with_a_plan(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 1, "Find papers", "Read them", "Write", type_="plan.created")
+    log.add(1.0, "step.started", step_id="s1", title="search: durable streaming", kind="tool", parent="0")
+    log.add(2.2, "step.completed", step_id="s1", status="ok")
+    log.add(3.0, "step.started", step_id="s2", title="fetch the log", kind="tool", parent="1")
+    log.add(3.1, "step.progress", step_id="s2", fraction=0.45, message="1.2 MB")
+    log.add(3.2, "source.added", source_id="a", title="The Log", url="https://example.org/log")
+    log.add(3.3, "quality.checked", name="links resolve", outcome="pass", score=0.95)
+    log.add(
+        3.4, "usage.reported", scope="run", model="some-model", input_tokens=12345, output_tokens=98, cost_usd=0.042
+    )
+    log.add(4.0, "message.started", message_id="a", role="assistant")
+    log.add(4.1, "text.delta", message_id="a", text="# Result\n\nThe log is **the** truth:\n\n- one writer\n- ma")
+    shown = printed(live.render(log.state(), width=80, height=30, now=10.2, run_id="k3v9p2", hint="q leave"))
+    assert shown == snapshot("""\
+review  k3v9p2                                                   ● running  0:10
+some-model                        12.3k tokens in · 98 out · $0.0420 · 11 events
+━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────────────────────────
+plan      ✓ Find papers
+1/3       ▶ Read them
+          · Write
+
+steps     ✓ search: durable streaming                               tool   1.2 s
+1/2       ▶ fetch the log  45% 1.2 MB                               tool     7 s
+
+checks    ✓ links resolve                                                   0.95
+
+draft     Result
+54 ch.
+          The log is the truth:
+
+          • one writer
+          • ma
+
+sources 1  1 The Log  https://example.org/log
+
+
+
+
+
+
+
+
+
+no event for 6 s; step 'fetch the log' is running                        q leave
+""")
+
+
+def test_a_failed_step_says_why(log: Any, printed: Any) -> None:
+    log.start()
+    log.add(1.0, "step.started", step_id="a", title="fetch", kind="tool")
+    log.add(2.0, "step.completed", step_id="a", status="failed", error="404 Not Found\nno such paper")
+    log.add(2.0, "step.started", step_id="b", title="delete everything", kind="tool")
+    log.add(2.5, "step.completed", step_id="b", status="denied")
+    log.add(3.0, "step.started", step_id="c", title="think", kind="model")
+    log.add(3.5, "step.completed", step_id="c", status="abandoned")
+    log.add(4.0, "error.raised", message="rate limited", severity="error", fatal=True)
+    log.add(5.0, "approval.requested", approval_id="x", title="May I write to /tmp?")
+    assert printed(live.render(log.state(), width=70, height=20, now=70.0), 70) == snapshot("""\
+review                                                 ● running  1:10
+                                                              9 events
+──────────────────────────────────────────────────────────────────────
+approve   ? May I write to /tmp?
+
+steps     ✗ fetch                                         tool   1.0 s
+3/3         404 Not Found⏎no such paper
+          ✗ delete everything                             tool   0.5 s
+            denied
+          ✗ think                                         model  0.5 s
+            abandoned: the agent ended before the step did
+
+errors 1  rate limited
+
+
+
+
+
+
+no event for 1:05; waiting for an approval
+""")
+
+
+def test_a_long_draft_shows_its_end(log: Any, printed: Any) -> None:
+    log.start()
+    for number in range(2000):
+        log.add(1.0, "text.delta", message_id="a", text=f"Line number {number} of the draft.\n")
+    assert printed(live.render(log.state(), width=60, height=10), 60) == snapshot("""\
+review                                       ● running  0:01
+                                                 2.0k events
+draft     Line number 1993 of the draft.
+60.9k ch. Line number 1994 of the draft.
+          Line number 1995 of the draft.
+          Line number 1996 of the draft.
+          Line number 1997 of the draft.
+          Line number 1998 of the draft.
+          Line number 1999 of the draft.
+
+""")
+
+
+def test_an_interrupted_run(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 1, "Find", "Write", type_="plan.created")
+    log.add(4.1, "text.delta", message_id="a", text="half an ans")
+    findings = ["step 'x' was open", {"code": "cut", "message": "the answer has no end"}]
+    log.add(9.0, "run.completed", status="interrupted", signal="SIGKILL", reconciled=False, findings=findings)
+    assert printed(live.render(log.state(), width=70, height=20, now=500.0, seal="sha256:12ab"), 70) == snapshot("""\
+review                                             ✗ interrupted  0:09
+                                                              4 events
+━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━───────────────────────────────────
+result    ✗ interrupted · signal SIGKILL
+          ✗ not reconciled: the answer differs from what was streamed
+          ! step 'x' was open
+          ! the answer has no end
+          seal sha256:12ab
+
+plan      ✓ Find
+1/2       · Write
+
+answer    half an ans
+
+
+
+
+
+
+
+""")
+
+
+def test_a_completed_run(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 2, "Find", "Write", type_="plan.created")
+    log.add(4.1, "text.delta", message_id="a", text="an answer")
+    answer = {"message_id": "a", "length": 9}
+    log.add(9.0, "run.completed", status="completed", exit_code=0, reconciled=True, findings=[], answer=answer)
+    assert printed(
+        live.summary(log.state(), width=70, run_id="k3v9p2", seal="sha256:12ab", note="left"), 70
+    ) == snapshot("""\
+review  k3v9p2                                       ✓ completed  0:09
+                                                              4 events
+━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+result    ✓ completed · exit code 0
+          ✓ reconciled: the answer is what was streamed
+
+plan      ✓ Find
+2/2       ✓ Write
+
+answer    an answer
+
+seal sha256:12ab
+
+left
+""")
+
+
+def test_two_hundred_steps_show_what_runs_and_what_came_last(log: Any, printed: Any) -> None:
+    log.start()
+    for number in range(200):
+        log.add(float(number), "step.started", step_id=f"s{number}", title=f"step {number}", kind="tool")
+        if number not in (3, 150):
+            log.add(number + 0.5, "step.completed", step_id=f"s{number}", status="ok")
+    assert printed(live.render(log.state(), width=50, height=10, now=200.0), 50) == snapshot("""\
+review                             ● running  3:20
+                                        399 events
+steps     ▶ step 3                    tool    3:17
+198/200   ▶ step 150                  tool    50 s
+          ✓ step 195                  tool   0.5 s
+          ✓ step 196                  tool   0.5 s
+          ✓ step 197                  tool   0.5 s
+          ✓ step 198                  tool   0.5 s
+          ✓ step 199                  tool   0.5 s
+
+""")
+
+
+def test_wide_characters_stay_in_their_columns(log: Any, printed: Any) -> None:
+    log.start("文献レビュー")
+    log.plan(0.1, 1, "論文を探す", "それらを読んで、主張を抜き出して、比較する", type_="plan.created")
+    log.add(1.0, "step.started", step_id="s", title="検索、耐久ストリーミングについての論文を全部", kind="tool")
+    log.add(2.0, "text.delta", message_id="a", text="各表示は保存されたイベントから描画されます。👩\u200d💻 e\u0301")
+    shown = printed(live.render(log.state(), width=50, height=14, now=3.0), 50)
+    assert shown == snapshot("""\
+文献レビュー                       ● running  0:03
+                                          4 events
+━━━━━━━━━━━━━━━━━━━━━━━━━─────────────────────────
+plan      ✓ 論文を探す
+1/2       ▶ それらを読んで、主張を抜き出して、比 …
+
+steps 0/1 ▶ 検索、耐久ストリーミン …  tool     2 s
+
+draft     各表示は保存されたイベントから描画されま
+28 ch.    す。👩<U+200D>💻 é
+
+
+
+
+""")
+    assert max(cell_len(part) for part in shown.split("\n")) <= 50
+
+
+def test_a_tiny_terminal(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 1, "Find", "Write", type_="plan.created")
+    assert printed(live.render(log.state(), width=10, height=3, now=3.0, hint="q leave"), 10) == snapshot("""\
+● running…
+✓ Find
+▶ Write
+""")
+
+
+def test_two_columns_where_there_is_room(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 1, "Find", "Write", type_="plan.created")
+    log.add(
+        1.0, "text.delta", message_id="a", text="The left column is what is done, the right one what is written. " * 2
+    )
+    log.add(1.0, "reasoning.delta", text="I think that this is right.")
+    assert printed(live.render(log.state(), width=100, height=12, now=3.0), 100) == snapshot("""\
+review                                                                               ● running  0:03
+                                                                                            4 events
+━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────────────────────
+✓ Find                                          thinking  I think that this is right.
+▶ Write
+                                                draft     The left column is what is done, the right
+                                                128 ch.   one what is written. The left column is
+                                                          what is done, the right one what is
+                                                          written.
+
+
+
+""")
+
+
+def test_a_retracted_draft_says_so(log: Any, printed: Any) -> None:
+    log.start()
+    log.add(1.0, "text.delta", message_id="a", text="wrong")
+    log.add(2.0, "text.retracted", message_id="a", reason="the numbers were off")
+    log.add(3.0, "text.delta", message_id="a", text="right")
+    assert printed(live.render(log.state(), width=60, height=8), 60) == snapshot("""\
+review                                       ● running  0:03
+                                                    4 events
+draft     ! rewritten once: the numbers were off
+5 ch.     right
+
+
+
+
+""")
+
+
+def test_silence_is_told_in_words(log: Any, printed: Any) -> None:
+    def foot(now: float, note: str = "") -> str:
+        shown: str = printed(live.render(log.state(), width=70, height=8, now=now, note=note, hint="q leave"), 70)
+        return shown.rstrip("\n").rpartition("\n")[2]
+
+    log.start()
+    assert foot(4.0) == " " * 63 + "q leave"
+    assert foot(42.0).startswith("no event for 42 s   ")
+    log.add(50.0, "step.started", step_id="s", title="search", kind="tool")
+    assert foot(92.0).startswith("no event for 42 s; step 'search' is running   ")
+    log.add(50.0, "step.started", step_id="t", title="fetch", kind="tool")
+    assert foot(172.0).startswith("no event for 2:02; 2 steps are running   ")
+    log.add(50.0, "approval.requested", approval_id="x", title="May I?")
+    assert foot(92.0).startswith("no event for 42 s; waiting for an approval   ")
+    assert foot(92.0, "sent SIGINT; again for SIGTERM").startswith("sent SIGINT; again for SIGTERM   ")
+    assert foot(92.0, "x" * 65) == "x" * 65
+    log.add(60.0, "run.completed", status="failed", exit_code=1)
+    assert foot(9999.0) == " " * 63 + "q leave"
+
+
+@pytest.mark.parametrize("height", [0, 1, 2, 3, 4, 5, 7, 9, 14, 24, 50])
+@pytest.mark.parametrize("width", [1, 2, 5, 10, 11, 29, 49, 50, 80, 99, 100, 200])
+def test_no_size_is_overrun(log: Any, width: int, height: int) -> None:
+    log.start("a name that is rather long for a small terminal")
+    log.plan(0.1, 1, *(f"entry {number} 日本語" for number in range(30)), type_="plan.created")
+    for number in range(30):
+        log.add(1.0, "step.started", step_id=f"{number}", title=f"step {number} " * 9, kind="tool")
+        log.add(1.0, "source.added", source_id=f"{number}", title="source " * 20, url="https://example.org/" * 9)
+        log.add(1.0, "log.line", text="log " * 90)
+    log.add(2.0, "step.completed", step_id="3", status="failed", error="why " * 90)
+    log.add(2.0, "text.delta", message_id="a", text="word " * 5000 + "x" * 5000)
+    lines = live.render(log.state(), width=width, height=height, now=99.0, run_id="k3v9p2").lines
+    assert len(lines) == height
+    assert max((text.cell_len for text in lines), default=0) <= width
+
+
+def test_a_megabyte_of_draft_costs_no_more_than_the_screen(log: Any) -> None:
+    """Counts the characters that are looked at and the lines that are laid out; no clock."""
+    log.start()
+    for _ in range(1000):
+        log.add(1.0, "text.delta", message_id="a", text="some words of a draft\n" * 50)
+    assert log.state().messages["a"].length > 1_000_000
+    state, looked_at, laid_out = log.state(), [], []
+
+    def tail(message: Any, count: int) -> str:
+        looked_at.append(text := original_tail(message, count))
+        return text
+
+    def wrap(*args: Any) -> list[Any]:
+        laid_out.extend(lines := original_wrap(*args))
+        return lines
+
+    original_tail, original_wrap = draft.tail, draft.wrap
+    with patch.object(draft, "tail", tail), patch.object(draft, "wrap", wrap):
+        live.render(state, width=80, height=24)
+    assert sum(map(len, looked_at)) < 2 * (80 * 24 + 1024)
+    assert len(laid_out) < 2 * 24
+
+
+def test_the_end_of_a_growing_draft_is_cut_at_a_place_that_stays(log: Any) -> None:
+    log.add(1.0, "text.delta", message_id="a", text="word " * 1000)
+    state = log.state()
+    message = state.messages["a"]
+    first = draft.tail(message, 600)
+    message.append("more")
+    assert draft.tail(message, 600) == first + "more"
+
+
+def test_a_draft_cut_inside_a_code_block_stays_code() -> None:
+    from durastream.state import Message
+
+    message = Message("a")
+    message.append("x = **2**\n```\nprose **bold**\n```python\ny = **3**\n```\n")
+    shown = [text.plain for text in draft.text_lines(message, 40, 20)]
+    assert shown == ["  x = **2**", "prose bold", "  python", "  y = **3**"]
+
+
+def test_plain_output_is_shown_as_it_is() -> None:
+    from durastream.state import Message
+
+    message = Message("stdout")
+    message.append("# not a heading\n\n\n**not bold**\r\n50 %\r100 %\r\n")
+    shown = [text.plain for text in draft.text_lines(message, 40, 20, markup=False)]
+    assert shown == ["# not a heading", "", "", "**not bold**", "100 %"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("", 5, [""]),
+        ("one two three", 20, ["one two three"]),
+        ("one two three", 7, ["one two", "three"]),
+        ("one two three", 3, ["one", "two", "thr", "ee"]),
+        ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
+        ("日本語です", 4, ["日本", "語で", "す"]),
+        ("a    b", 3, ["a", "b"]),
+    ],
+)
+def test_wrapping_breaks_between_words_where_it_can(text: str, width: int, lines: list[str]) -> None:
+    assert [part.plain for part in wrap(line(text), width)] == lines
+
+
+def test_wrapping_hangs_all_lines_but_the_first() -> None:
+    assert [part.plain for part in wrap(line("- one two three"), 7, 2)] == ["- one", "  two", "  three"]
+
+
+def test_lines_are_shared_first_by_rank_then_by_weight() -> None:
+    def section(least: int, weight: int, rank: int) -> Section:
+        return Section("x", lambda width, room: [], least=least, weight=weight, rank=rank)
+
+    sections = [section(1, 1, 5), section(2, 3, 1)]
+    assert share(0, sections, [9, 9]) == [0, 0]
+    assert share(2, sections, [9, 9]) == [0, 2]
+    assert share(3, sections, [9, 9]) == [1, 2]
+    assert share(7, sections, [9, 9]) == [2, 5]
+    assert share(50, sections, [4, 3]) == [4, 3]
+
+
+def test_the_same_state_gives_the_same_picture(log: Any) -> None:
+    log.start().plan(0.1, 1, "Find", "Write", type_="plan.created")
+    svg = live.picture(log.state(), run_id="k3v9p2", width=60, height=8, title="a run")
+    assert svg == live.picture(log.state(), run_id="k3v9p2", width=60, height=8, title="a run")
+    assert "Find" in svg
+    assert "a&#160;run" in svg or "a run" in svg
+    assert "url(" not in svg.replace("url(#", "")  # nothing is fetched when it is looked at
+
+
+def test_no_color_is_respected(log: Any) -> None:
+    log.start()
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=60, _environ={"NO_COLOR": "1", "TERM": "xterm-256color"})
+    console.print(live.render(log.state(), width=60, height=8))
+    assert "\x1b[36m" not in out.getvalue()
+    assert "\x1b[3" not in out.getvalue()
+
+
+def test_a_dumb_terminal_or_a_pipe_does_not_suit_the_screen() -> None:
+    def console(terminal: bool, term: str) -> Console:
+        return Console(file=io.StringIO(), force_terminal=terminal, _environ={"TERM": term})
+
+    assert live.suitable(console(True, "xterm"))
+    assert not live.suitable(console(True, "dumb"))
+    assert not live.suitable(console(False, "xterm"))
+
+
+def test_a_very_narrow_column_has_no_gutter() -> None:
+    section = Section("plan", lambda width, room: [line("x" * width)])
+    assert [text.plain for text in frame.column([section], 4 * frame.GUTTER, 1)] == ["plan      " + "x" * 30]
+    assert [text.plain for text in frame.column([section], 4 * frame.GUTTER - 1, 1)] == ["x" * 39]
