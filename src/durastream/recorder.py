@@ -65,9 +65,7 @@ class _Control:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 asked = json.loads(line)
                 fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
-                found.append(
-                    Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset))
-                )
+                found.append(Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset)))
             self._offset += len(line) + 1
         self._rest = rest
         return found
@@ -171,7 +169,7 @@ class _Packing(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        self._packed = zlib.compress(self._raw[2], 1)
+        self._packed = zlib.compress(self._raw[2], 6)
 
     def chunk(self) -> RawChunk:
         self.join()
@@ -322,10 +320,7 @@ class Recorder:
 
     def _now(self) -> tuple[str, float]:
         wall = time.time()
-        if self._same_boot:
-            t = time.monotonic() - self.meta["mono"]
-        else:
-            t = wall - self.meta["started"]
+        t = time.monotonic() - self.meta["mono"] if self._same_boot else wall - self.meta["started"]
         return now_text(wall), max(round(t, 6), self.state.t)
 
     def _append(
@@ -491,7 +486,7 @@ def _notes(status: dict[str, Any] | None) -> list[str]:
 
 
 def recover(spool: Spool) -> bool:
-    """Finish the recording of an orphaned run here and now; False when its agent still lives or another recorder has it.
+    """Finish the recording of an orphaned run here and now; False when its agent lives or another recorder has it.
 
     Raises StoreError when the store does not take it.
     """
@@ -558,6 +553,10 @@ class InProcess:
                     self._trouble = error
                     return
                 time.sleep(0.5)
+            except Exception as error:  # noqa: BLE001 - carried over to the thread that calls finish
+                self._trouble = DurastreamError(f"the recorder of run {self.run_id} failed: {error!r}")
+                self._trouble.__cause__ = error
+                return
             else:
                 self._completed = recorder.state.completed or {}
                 return
@@ -565,18 +564,24 @@ class InProcess:
     def finish(self, *, exit_code: int, error: str | None = None) -> dict[str, Any]:
         """End the run and wait until everything is stored; returns the data of `run.completed`.
 
-        Raises StoreError when the store does not take it; the spool then waits for `durastream recover`.
+        Raises DurastreamError when that fails; the spool then waits for `durastream recover`.
         """
         status: dict[str, Any] = {"exit_code": exit_code, "ts": time.time(), "sent": [], "left": []}
         if error is not None:
             status["start_error"] = error
-        self.spool.write_exit(status)
+        with contextlib.suppress(OSError):
+            self.spool.write_exit(status)
         self._thread.join()
-        for lock in self._locks:
-            os.close(lock)
+        self.forget()
         if self._trouble is not None:
             raise self._trouble
         return self._completed
+
+    def forget(self) -> None:
+        """Let go of the locks: after the end, or in a forked child, which must not keep the run looking alive."""
+        locks, self._locks = self._locks, []
+        for lock in locks:
+            os.close(lock)
 
 
 def main(argv: list[str]) -> int:

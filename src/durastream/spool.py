@@ -229,7 +229,7 @@ class Spool:
                     ) from None
                 time.sleep(0.01)
         os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)  # for messages only
         return fd
 
     def held(self, who: str) -> bool:

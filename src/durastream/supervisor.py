@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from durastream.spool import Spool, boot_id, process_token
 
-__all__ = ["GIVE_UP", "RETRY", "launch"]
+__all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
 
 RETRY = 75
 """Exit code of a recorder that could not store now and asks to be started again (EX_TEMPFAIL)."""
@@ -40,13 +40,15 @@ def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | 
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    lock = spool.lock("supervisor")  # before the fork: from the caller's next line on, the run is alive
     pid = os.fork()
     if pid:
+        os.close(lock)
         return pid
     code = 70
     try:
         os.setsid()
-        _Supervisor(spool).run(argv, environ, stdin)
+        _Supervisor(spool, lock).run(argv, environ, stdin)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of a forked process must not return
         with contextlib.suppress(OSError):
@@ -55,10 +57,34 @@ def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | 
         os._exit(code)
 
 
+def spawn_recorder(spool: Spool, let_go: tuple[int, ...] = ()) -> int:
+    """Start a recorder in a process of its own, without terminal; returns its pid. The caller must have no threads."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        for fd in let_go:
+            os.close(fd)
+        signal.set_wakeup_fd(-1)
+        for number in (*_FORWARDED, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        log = spool.open("recorder.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for target, fd in ((0, null), (1, log), (2, log)):
+            os.dup2(fd, target)
+        with contextlib.suppress(OSError):
+            os.setsid()
+        # -P: a file named json.py in the current folder is not the recorder's business
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "durastream.recorder", spool.store, spool.run_id])
+    finally:
+        os._exit(71)
+
+
 class _Supervisor:
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, lock: int) -> None:
         self.spool = spool
-        self.lock = spool.lock("supervisor")
+        self.lock = lock
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
         self.agent = 0
         self.recorder = 0
         self.control_read = 0
@@ -73,8 +99,8 @@ class _Supervisor:
 
     def run(self, argv: list[str], environ: dict[str, str], stdin: int | None) -> None:
         wakes, wake = _pipe()
-        for number in (*_FORWARDED, signal.SIGCHLD):
-            signal.signal(number, _note)
+        for noted in (*_FORWARDED, signal.SIGCHLD):
+            signal.signal(noted, _note)
         hang_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._start_agent(argv, environ, stdin, ignore_hang_up=hang_up == signal.SIG_IGN)
@@ -175,23 +201,7 @@ class _Supervisor:
     # the recorder
 
     def _start_recorder(self) -> None:
-        pid = os.fork()
-        if pid:
-            self.recorder = pid
-            return
-        try:
-            os.close(self.lock)
-            null = os.open(os.devnull, os.O_RDWR)
-            log = self.spool.open("recorder.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            for number, fd in ((0, null), (1, log), (2, log)):
-                os.dup2(fd, number)
-            for number in (*_FORWARDED, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            # -P: a file named json.py in the current folder is not the recorder's business
-            arguments = [sys.executable, "-P", "-m", "durastream.recorder", self.spool.store, self.spool.run_id]
-            os.execv(sys.executable, arguments)
-        finally:
-            os._exit(71)
+        self.recorder = spawn_recorder(self.spool, let_go=(self.lock,))
 
     def _recorder_ended(self, code: int) -> None:
         self.recorder = 0

@@ -236,7 +236,6 @@ MODELS: dict[str, type[BaseModel]] = {
 }
 
 
-
 def _text_delta(data: Any) -> None:
     """What `TextDelta` says, by hand: nine of ten events are of this type, and this takes a fifth of the time."""
     message_id = data["message_id"]

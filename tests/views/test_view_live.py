@@ -137,6 +137,22 @@ def test_the_last_picture_stays_and_has_the_seal(log: Any) -> None:
     assert "sha256:" + end.hash.hex()[:20] in after
 
 
+@pytest.mark.parametrize(
+    ("keys", "on_interrupt", "hint"),
+    [
+        (Typed(), None, "q leave"),
+        (None, None, "Ctrl-C leave"),
+        (Typed(), lambda: "", "d detach · Ctrl-C stop"),
+        (None, lambda: "", "Ctrl-C stop"),
+    ],
+)
+def test_the_hint_names_the_keys_that_there_are(
+    keys: Any, on_interrupt: Any, hint: str, frames: list[dict[str, Any]]
+) -> None:
+    live.show([], state=RunState(), console=screen(), keys=keys, on_interrupt=on_interrupt)
+    assert [frame["hint"] for frame in frames] == [hint]
+
+
 @pytest.mark.parametrize("key", ["q", "d", "\x04", "xxq"])
 def test_a_key_leaves(log: Any, key: str) -> None:
     typed = Typed("", "z", key)

@@ -66,7 +66,7 @@ def test_a_whole_run(log: Any) -> None:
 +0:05.2 step     ✓ find papers (1.2 s)
 +0:05.3 source   [1] The Log https://example.org
 +0:05.4 source   [2] https://example.org/b
-+0:05.4 source   [1]
++0:05.4 source   [1] The Log https://example.org
 +0:06.0 plan     1/2
 +0:06.0          ✓ Find papers
 +0:06.0          ▶ Write
@@ -87,7 +87,7 @@ def test_a_whole_run(log: Any) -> None:
 +0:09.9 text     Better.
 +1:06:40.0 run      ✗ failed · exit code 1 · 32 events
 +1:06:40.0 answer   7 characters · 2 sources
-+1:06:40.0          ✗ not reconciled: the answer differs from what was streamed
++1:06:40.0          ✗ not reconciled: 1 finding
 +1:06:40.0          ! cut
 +1:06:40.0 seal     sha256:2020202020202020202020202020202020202020202020202020202020202020
 """)
@@ -98,7 +98,7 @@ def test_a_good_end(log: Any) -> None:
     assert said(log.events) == snapshot("""\
 +0:00.0 run      ● review: python agent.py
 +0:01.0 run      ✓ completed · exit code 0 · 2 events
-+0:01.0          ✓ reconciled: the answer is what was streamed
++0:01.0          ✓ reconciled: nothing found
 +0:01.0 seal     sha256:0202020202020202020202020202020202020202020202020202020202020202
 """)
 
@@ -134,7 +134,7 @@ def test_joining_after_the_end_tells_how_it_ended(log: Any) -> None:
 +0:09.0 run      ✗ review; joined at event 3
 +0:09.0 text     Half a li
 +0:09.0 run      ✗ interrupted · signal SIGKILL · 3 events
-+0:09.0          ✓ reconciled: the answer is what was streamed
++0:09.0          ✓ reconciled: nothing found
 """)
 
 

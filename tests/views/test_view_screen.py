@@ -18,7 +18,7 @@ from durastream.views.frame import Section, line, share, wrap
 
 def test_before_the_first_event(printed: Any) -> None:
     assert printed(live.render(RunState(), width=40, height=6, run_id="k3v9p2", hint="q leave"), 40) == snapshot("""\
-k3v9p2  k3v9p2           ● running  0:00
+k3v9p2                   ● running  0:00
 
 waiting for the first event
 
@@ -148,6 +148,13 @@ draft     Line number 1993 of the draft.
 """)
 
 
+def test_an_answer_that_is_cut_says_so_once_the_run_is_over(log: Any, printed: Any) -> None:
+    log.start().add(1.0, "text.delta", message_id="a", text="word\n" * 10_000)
+    assert "this is the end" not in printed(live.render(log.state(), width=60, height=10), 60)
+    log.add(2.0, "run.completed", status="completed", exit_code=0, reconciled=True, findings=[])
+    assert "answer    ↑ this is the end of 50.0k characters\n" in printed(live.summary(log.state(), width=60), 60)
+
+
 def test_an_interrupted_run(log: Any, printed: Any) -> None:
     log.start()
     log.plan(0.1, 1, "Find", "Write", type_="plan.created")
@@ -159,7 +166,7 @@ review                                             ✗ interrupted  0:09
                                                               4 events
 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━───────────────────────────────────
 result    ✗ interrupted · signal SIGKILL
-          ✗ not reconciled: the answer differs from what was streamed
+          ✗ not reconciled: 2 findings
           ! step 'x' was open
           ! the answer has no end
           seal sha256:12ab
@@ -270,8 +277,8 @@ def test_two_columns_where_there_is_room(log: Any, printed: Any) -> None:
 review                                                                               ● running  0:03
                                                                                             4 events
 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────────────────────
-✓ Find                                          thinking  I think that this is right.
-▶ Write
+plan      ✓ Find                                thinking  I think that this is right.
+1/2       ▶ Write
                                                 draft     The left column is what is done, the right
                                                 128 ch.   one what is written. The left column is
                                                           what is done, the right one what is

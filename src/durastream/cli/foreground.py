@@ -1,4 +1,4 @@
-"""What `durastream run` does after the start: it watches its own run like any viewer, and ends with the agent's code."""
+"""What `durastream run` does after the start: it watches its own run like any viewer, and ends with its exit code."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ class NativeSource:
         for line in lines:  # the hot path: what is valid is decoded, judged and encoded here, without a further call
             try:
                 raw = from_json(line, allow_inf_nan=False)
-                type_, data = raw["type"], raw["data"]
-                _judges[type_](data)
-                text = to_json(data).decode()
+                type_, fields = raw["type"], raw["data"]
+                _judges[type_](fields)
+                text = to_json(fields).decode()
                 if not text.isascii() or "\x7f" in text:
                     text = escape_terminal(text)
-                found.append(Pending(type_, data, text, Src(stream, offset)))
+                found.append(Pending(type_, fields, text, Src(stream, offset)))
             except (ValueError, KeyError, TypeError):
                 if line and not line.isspace():
                     found.append(self._event(line, Src(stream, offset)))
@@ -102,10 +102,8 @@ def parse(line: bytes, src: Src) -> Pending:
             return _rejected(f"not JSON: {error}", line, src)
     if type(raw) is not dict:
         return _rejected("not a JSON object", line, src)
-    type_ = raw.get("type")
-    data = raw.get("data")
-    if data is None and "data" not in raw:
-        data = {}
+    type_: Any = raw.get("type")
+    data: Any = raw.get("data", {})
     reason = _fault(type_, data)
     if reason is not None:
         return _rejected(reason, line, src)
@@ -140,7 +138,7 @@ def claimed(line: bytes, src: Src) -> Pending | None:
 def _fault(type_: object, data: object) -> str | None:
     """Why a type and its data are no event; None when they are."""
     if type(type_) is not str:
-        return "no type: an event is {\"type\": \"noun.verb\", \"data\": {...}}"
+        return 'no type: an event is {"type": "noun.verb", "data": {...}}'
     if type(data) is not dict:
         return f"{type_[:80]}: data is not an object"
     if type_ in _judges:

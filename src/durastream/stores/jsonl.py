@@ -76,7 +76,7 @@ class JsonlWriter:
 
     @classmethod
     def resume(cls, path: str) -> JsonlWriter | None:
-        """Open a recording to write on, cutting off a last line that is torn; None when not even its header is whole."""
+        """Open a recording to write on, a torn last line cut off; None when not even its header is whole."""
         try:
             reader = JsonlReader(path)
         except NotARecording:

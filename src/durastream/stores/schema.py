@@ -18,8 +18,8 @@ APPLICATION_ID = 0x64757261
 VERSION = 1
 
 _VIEWS = {
-    # ts, t and type are read out of the body when asked for: as columns they would cost a third of the ingest rate and a
-    # fifth of the bytes, and could disagree with what the hash covers.
+    # ts, t and type are read out of the body when asked for: as columns they would cost a third of the ingest rate
+    # and a fifth of the bytes, and could disagree with what the hash covers.
     "events": """
         select seq, json_extract(body, '$.ts') as ts, json_extract(body, '$.t') as t,
                json_extract(body, '$.type') as type, body, hash
@@ -61,7 +61,7 @@ _VIEWS = {
 def make(connection: sqlite3.Connection) -> None:
     """Create the tables and views of a recording."""
     db = sqlite_utils.Database(connection)
-    db["run"].create(
+    db.table("run").create(
         {
             "run_id": str,
             "name": str,
@@ -80,14 +80,14 @@ def make(connection: sqlite3.Connection) -> None:
         },
         pk="run_id",
     )
-    db["log"].create({"seq": int, "body": str, "hash": bytes}, pk="seq")
-    db["messages"].create(
+    db.table("log").create({"seq": int, "body": str, "hash": bytes}, pk="seq")
+    db.table("messages").create(
         {"message_id": str, "role": str, "since": int, "length": int, "completed": int}, pk="message_id"
     )
-    db["message_chunks"].create({"chunk": int, "message_id": str, "seq": int, "text": str}, pk="chunk")
-    db["message_chunks"].create_index(["message_id", "seq"])
-    db["snapshots"].create({"seq": int, "state": bytes}, pk="seq")
-    db["raw"].create({"chunk": int, "stream": str, "offset": int, "length": int, "data": bytes}, pk="chunk")
+    db.table("message_chunks").create({"chunk": int, "message_id": str, "seq": int, "text": str}, pk="chunk")
+    db.table("message_chunks").create_index(["message_id", "seq"])
+    db.table("snapshots").create({"seq": int, "state": bytes}, pk="seq")
+    db.table("raw").create({"chunk": int, "stream": str, "offset": int, "length": int, "data": bytes}, pk="chunk")
     for name, query in _VIEWS.items():
         db.create_view(name, " ".join(query.split()))
 

@@ -30,6 +30,7 @@ _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
 _CHECKPOINT_PAGES = 4000
 _PATIENCE = 1.0
+_PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
 
 
@@ -95,7 +96,8 @@ class SqliteWriter:
             db.execute("begin immediate")
             db.executemany("insert into log (seq, body, hash) values (?, ?, ?)", batch.rows)
             if batch.chunks:
-                db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", batch.chunks)
+                chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
+                db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
             if batch.messages:
                 db.executemany(
                     "insert or replace into messages (message_id, role, since, length, completed)"
@@ -174,6 +176,15 @@ def settle(path: str) -> None:
         return  # read-only, or somebody reads: it is readable as it is
 
 
+def _pack(text: str) -> str | bytes:
+    """Text as it is kept in a chunk: plain, so that people can read it, and compressed where it comes by the page."""
+    return text if len(text) < _PLAIN else zlib.compress(text.encode(), 1)
+
+
+def _unpack(kept: str | bytes) -> str:
+    return kept if isinstance(kept, str) else zlib.decompress(kept).decode()
+
+
 def _flat(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
 
@@ -205,7 +216,12 @@ class SqliteReader:
             return _checked(_open_to_read(path), path)
         except sqlite3.OperationalError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+            if code not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+                sqlite3.SQLITE_IOERR,
+                sqlite3.SQLITE_FULL,
+            ):
                 raise Damaged(f"{path} cannot be read: {error}") from error
         except sqlite3.DatabaseError as error:
             raise NotARecording(f"{path} is no durastream recording: {error}") from error
@@ -295,7 +311,7 @@ class SqliteReader:
                 seq,
                 upto if upto is not None else 1 << 62,
             )
-            texts[message_id] = "".join(row[0] for row in rows)
+            texts[message_id] = "".join(_unpack(row[0]) for row in rows)
         return texts
 
     def snapshots(self) -> Sequence[int]:
@@ -354,7 +370,9 @@ def _checked(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
     marks = ", ".join("?" * len(_TABLES))
     tables = db.execute(f"select type, sql from sqlite_master where name in ({marks})", _TABLES).fetchall()
-    if tables and (len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)):
+    if tables and (
+        len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
+    ):
         db.close()
         raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
     return db

@@ -53,7 +53,7 @@ def show(
     age of the last event is known from the first frame on. The last picture stays in the scrollback. A terminal that
     goes away is a viewer who left.
     """
-    screen = _Screen(state, console, run_id, note, hint or ("d leave · Ctrl-C stop" if on_interrupt else "q leave"))
+    screen = _Screen(state, console, run_id, note, hint or _hint(keys, on_interrupt))
     screen.seal = seal
     screen.rate, screen.clock, screen.wall = rate, clock, wall
     try:
@@ -64,6 +64,12 @@ def show(
         with suppress(OSError):
             console.print(summary(state, width=console.width, run_id=run_id, seal=screen.seal))
     return Outcome(left)
+
+
+def _hint(keys: Keys | None, on_interrupt: Callable[[], str] | None) -> str:
+    if on_interrupt is not None:
+        return "d detach · Ctrl-C stop" if keys is not None else "Ctrl-C stop"
+    return "q leave" if keys is not None else "Ctrl-C leave"
 
 
 class _Screen:

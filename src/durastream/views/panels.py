@@ -13,9 +13,21 @@ from typing import Any
 from rich.text import Text
 
 from durastream.state import Message, RunState, Step
-from durastream.views.draft import after_return, text_lines
+from durastream.views.draft import LIMIT, after_return, text_lines
 from durastream.views.frame import Section, line, row, wrap
-from durastream.views.words import MARK, amount, duration, ending, finding, number, phrase, source, step_failure, word
+from durastream.views.words import (
+    MARK,
+    amount,
+    duration,
+    ending,
+    finding,
+    number,
+    phrase,
+    source,
+    step_failure,
+    verdict,
+    word,
+)
 
 __all__ = ["STYLE", "answer_of", "sections_of_text", "sections_of_work"]
 
@@ -60,14 +72,12 @@ def _result(state: RunState, seal: str) -> Section | None:
     mark = MARK.get(word(packet.get("status")), "?")
     findings = packet.get("findings")
     found = [finding(item) for item in findings[:20]] if isinstance(findings, list) else []
-    reconciled = packet.get("reconciled")
+    said = verdict(packet)
 
     def pick(width: int, room: int) -> list[Text]:
         lines = [row(mark, STYLE[mark], ending(packet), width)]
-        if reconciled is True:
-            lines.append(row("✓", "green", "reconciled: the answer is what was streamed", width))
-        elif reconciled is False:
-            lines.append(row("✗", "red", "not reconciled: the answer differs from what was streamed", width))
+        if said is not None:
+            lines.append(row(said[0], STYLE[said[0]], said[1], width))
         for text in found:
             lines += wrap(line(f"! {text}", "yellow"), width, 2)[:3]
         if seal:
@@ -209,9 +219,13 @@ def _draft(state: RunState) -> Section | None:
     shown = message
 
     def pick(width: int, room: int) -> list[Text]:
-        lines = text_lines(shown, width, room, markup=not plain)
+        lines = text_lines(shown, width, room + 1, markup=not plain)
+        cut = len(lines) > room or shown.length > LIMIT
+        lines = lines[-room:]
+        if cut and room > 3 and state.completed is not None:
+            lines[0] = line(f"↑ this is the end of {amount(shown.length)} characters", "dim")
         if shown.retracted and room > 1:
-times = "once" if len(shown.retracted) == 1 else f"{len(shown.retracted)} times"
+            times = "once" if len(shown.retracted) == 1 else f"{len(shown.retracted)} times"
             why = f"rewritten {times}: {phrase(shown.retracted[-1])}"
             return [row("!", "yellow", why, width), *lines[-(room - 1) :]]
         return lines

@@ -29,6 +29,7 @@ from durastream.views.words import (
     source,
     status,
     step_failure,
+    verdict,
     word,
 )
 
@@ -174,10 +175,8 @@ class _Lines:
         answer = packet.get("answer")
         if isinstance(answer, dict):
             yield self._line("answer", f"{amount(answer.get('length'))} characters · {len(state.sources)} sources")
-        if packet.get("reconciled") is True:
-            yield self._line("", "✓ reconciled: the answer is what was streamed")
-        elif packet.get("reconciled") is False:
-            yield self._line("", "✗ not reconciled: the answer differs from what was streamed")
+        if (said := verdict(packet)) is not None:
+            yield self._line("", " ".join(said))
         findings = packet.get("findings")
         for item in findings if isinstance(findings, list) else []:
             yield self._line("", f"! {finding(item)}")
@@ -218,10 +217,11 @@ def _step_completed(state: RunState, data: dict[str, Any]) -> Iterator[str]:
 
 
 def _source_added(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    source_id = word(data.get("source_id"))
     place = len(state.sources)
-    if next(reversed(state.sources), None) != data.get("source_id"):  # known before: find where it stands
-        place = next((n for n, known in enumerate(state.sources, 1) if known == data.get("source_id")), 0)
-    title, address = source(data)
+    if next(reversed(state.sources), "") != source_id:  # known before: find where it stands
+        place = next((n for n, known in enumerate(state.sources, 1) if known == source_id), 0)
+    title, address = source(state.sources.get(source_id, data))
     yield f"[{place}] {title}" + (f" {address}" if address else "")
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "source",
     "status",
     "step_failure",
+    "verdict",
     "word",
 ]
 
@@ -150,6 +151,17 @@ def finding(value: object) -> str:
         if said:
             return said[0]
     return phrase(value, 300)
+
+
+def verdict(completed: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Whether the answer agrees with what was streamed: a mark and words, if the packet says."""
+    found = completed.get("findings")
+    if completed.get("reconciled") is True:
+        return "✓", "reconciled: " + ("the answer is what was streamed" if completed.get("answer") else "nothing found")
+    if completed.get("reconciled") is False:
+        count = len(found) if isinstance(found, list) else 0
+        return "✗", "not reconciled" + (f": {count} finding{'s' * (count != 1)}" if count else "")
+    return None
 
 
 def ending(completed: Mapping[str, Any]) -> str:

@@ -1,0 +1,248 @@
+"""The commands, as Typer shows them. Each parses, calls, prints and returns its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from durastream.cli import inspect, manage
+from durastream.cli.common import attached_store, say
+from durastream.cli.launch import LOGS, RUN_FORMATS, VIEWS, Request, check
+from durastream.errors import DurastreamError
+from durastream.version import VERSION
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="durastream",
+    help="Record what an agent does while it does it, keep it, and show it again.",
+    epilog="RUN is an id, a unique prefix of one, latest, @2 (the one before), a name, or the path of a recording.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+# Typer brings a copy of click from 0.29 on, and exports only this leaf of its errors.
+_Mistake: type[Exception] = typer.BadParameter.__bases__[0]
+
+Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
+View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"durastream {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    "run",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+    epilog="Exits with the agent's exit code; 128+n for signal n, 127 not found, 126 not executable, "
+    "125 when durastream could not record.",
+)
+def run_command(
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="What to run, or pkg.module:function of Python.")
+    ],
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
+    view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
+    name: Annotated[str | None, typer.Option("--name", help="A name for the run.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
+    store: Store = None,
+    log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="F", help=f"What stdout holds: {', '.join(RUN_FORMATS)}.")
+    ] = "auto",
+    no_raw: Annotated[bool, typer.Option("--no-raw", help="Do not keep the agent's raw bytes.")] = False,
+    line_buffered: Annotated[
+        bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
+    ] = False,
+) -> int:
+    """Record a command, and watch it live."""
+    from durastream.cli.foreground import run
+
+    request = Request(
+        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered
+    )
+    check(request)
+    return run(request)
+
+
+@app.command("demo")
+def demo_command(
+    fast: Annotated[bool, typer.Option("--fast", help="Take 1 second instead of 10.")] = False,
+    view: View = "auto",
+    store: Store = None,
+    log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
+) -> int:
+    """Record a built-in scripted agent, and say what to do with the recording."""
+    return manage.demo(Request((), view=view, name="demo", store=store, log=log), fast=fast)
+
+
+@app.command("attach", epilog="Exits with the run's exit code when it saw the end, with 0 when you left before it.")
+def attach_command(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="The run; the newest live one if left out.")
+    ] = None,
+    start: Annotated[str, typer.Option("--from", metavar="WHERE", help="start, now, or an event's number.")] = "auto",
+    view: View = "auto",
+    store: Store = None,
+) -> int:
+    """Join a run: all that is known of it at once, then live."""
+    return inspect.attach(attached_store(store), run, start, view)
+
+
+@app.command("replay")
+def replay_command(
+    run: Run,
+    speed: Annotated[str, typer.Option("--speed", metavar="FACTOR", help="4x, 0.5x or max.")] = "1x",
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="T|SEQ", help="Where to begin: 90s, 1:30, 1200.")
+    ] = None,
+    stop: Annotated[str | None, typer.Option("--to", metavar="T|SEQ", help="Where to end, included.")] = None,
+    idle_limit: Annotated[
+        float | None, typer.Option("--idle-limit", metavar="SECONDS", min=0, help="Make longer silences this short.")
+    ] = None,
+    view: View = "auto",
+    store: Store = None,
+) -> int:
+    """Watch a run again, at the pace it had or another."""
+    return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view)
+
+
+@app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")
+def verify_command(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="The runs; the latest if left out.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
+    json_: Json = False,
+    store: Store = None,
+) -> int:
+    """Check that a recording is whole, and that the answer agrees with what was streamed."""
+    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, as_json=json_)
+
+
+@app.command("list")
+def list_command(
+    json_: Json = False,
+    status: Annotated[str | None, typer.Option("--status", metavar="S", help="Only runs with this status.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most this many.")] = None,
+    store: Store = None,
+) -> int:
+    """List the runs, newest first."""
+    return inspect.list_runs(attached_store(store), as_json=json_, status=status, limit=limit)
+
+
+@app.command("show")
+def show_command(run: Run, json_: Json = False, store: Store = None) -> int:
+    """Show all that is known of a run, also while it lasts."""
+    return inspect.show(attached_store(store), run, as_json=json_)
+
+
+@app.command("events")
+def events_command(
+    run: Run,
+    after: Annotated[int, typer.Option("--after", metavar="SEQ", min=0, help="Only events behind this one.")] = 0,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Wait for more until the run ends.")] = False,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", metavar="T", help="Only this type; may be repeated.")
+    ] = None,
+    store: Store = None,
+) -> int:
+    """Print events as they are stored, one JSON object a line."""
+    return inspect.events(attached_store(store), run, after, follow=follow, types=frozenset(type_ or ()))
+
+
+@app.command("cat")
+def cat_command(run: Run, store: Store = None) -> int:
+    """Print the answer, or the draft so far, and nothing else."""
+    return inspect.cat(attached_store(store), run)
+
+
+@app.command("cancel")
+def cancel_command(
+    run: Run,
+    grace: Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0, help="Before SIGKILL.")] = 10.0,
+    store: Store = None,
+) -> int:
+    """End a run: SIGTERM, and SIGKILL to what is left. That it was asked for is recorded."""
+    return manage.cancel(attached_store(store), run, grace)
+
+
+@app.command("recover")
+def recover_command(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; all orphaned ones if left out.")] = None,
+    store: Store = None,
+) -> int:
+    """Finish the recording of a run whose supervisor and recorder are gone."""
+    return manage.recover_runs(attached_store(store), run)
+
+
+@app.command("rm")
+def rm_command(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="The runs.")], store: Store = None
+) -> int:
+    """Remove runs for good."""
+    return manage.remove(attached_store(store), runs)
+
+
+@app.command("init")
+def init_command(
+    folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Where the recordings folder goes.")] = ".",
+) -> int:
+    """Make a recordings folder here; runs started below it are kept there."""
+    return manage.init(Path(folder))
+
+
+def main(words: list[str]) -> int:
+    """Run a command line; returns the exit code. Errors become one line on stderr."""
+    if sys.platform == "win32":
+        say("durastream runs on Linux and macOS; on Windows use it in WSL")
+        return 125
+    debug = "--debug" in words[: next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))]
+    command: Callable[..., Any] = typer.main.get_command(app)
+    try:
+        return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))
+    except DurastreamError as error:
+        if debug:
+            raise
+        say(str(error))
+        return error.exit_code
+    except _Mistake as error:
+        say(_mistake(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def _mistake(error: Any) -> str:
+    """What was wrong with the words, and where the right ones stand."""
+    path = error.ctx.command_path if error.ctx is not None else "durastream"
+    return f"{error.format_message().rstrip('.')}: see {path} --help"
+
+
+def _code(result: object) -> int:
+    return result if isinstance(result, int) else 0

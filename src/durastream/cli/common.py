@@ -1,0 +1,61 @@
+"""What the commands share: where the store is, how they talk, and finishing what was left orphaned."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from durastream.errors import DurastreamError
+from durastream.location import find_store
+from durastream.recorder import recover
+from durastream.spool import Spool, spools
+from durastream.stores import FolderStore, Found
+from durastream.stores.sqlite import settle
+from durastream.supervisor import spawn_recorder
+from durastream.views.safe import one_line
+
+__all__ = ["attached_store", "find", "finish_orphans", "put", "say"]
+
+
+def say(text: str) -> None:
+    """Talk to the person: one line on stderr, with nothing in it that could act on the terminal."""
+    sys.stderr.write(f"durastream: {one_line(text, 1000)}\n")
+    sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """A line of data on stdout, escaped where its encoding does not have a character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def attached_store(named: str | None) -> FolderStore:
+    """The store that a command means."""
+    return FolderStore(find_store(named, os.environ, os.getcwd()))
+
+
+def finish_orphans(store: FolderStore, only: str | None = None) -> None:
+    """Finish the recordings that nobody works on any more, as far as the store lets us."""
+    for run_id in spools(store.folder) if only is None else [only]:
+        spool = Spool(store.folder, run_id)
+        if spool.alive() or not spool.exists():
+            continue
+        with contextlib.suppress(DurastreamError, OSError):
+            if spool.agent_alive():
+                spawn_recorder(spool)
+            else:
+                recover(spool)
+
+
+def find(store: FolderStore, ref: str) -> Found:
+    """The run that is meant, its recording finished if it was orphaned. Raises RunNotFound or RunAmbiguous."""
+    found = store.find(ref)
+    if found.store is not None:
+        at = FolderStore(found.store)
+        finish_orphans(at, found.run_id)
+        if found.path is None:
+            return found._replace(path=at.path(found.run_id))
+        if found.path.endswith(".db") and not Spool(found.store, found.run_id).exists():
+            settle(found.path)
+    return found

@@ -1,0 +1,230 @@
+"""Commands that look at runs and change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from functools import partial
+from typing import Any
+
+from durastream.cli.common import find, finish_orphans, put, say
+from durastream.cli.document import run_document, run_fields
+from durastream.cli.foreground import exit_code_of
+from durastream.cli.launch import VIEWS
+from durastream.cli.watch import attach as attach_view
+from durastream.cli.watch import open_found
+from durastream.cli.watch import replay as replay_view
+from durastream.errors import RecordingError, RunNotFound, UsageError
+from durastream.follow import follow as follow_events
+from durastream.follow import read_all
+from durastream.replay import parse_position, parse_speed
+from durastream.spool import STREAMS, Spool
+from durastream.stores import FolderStore, Reader, RunInfo
+from durastream.verify import Checker, Report, cut_points
+from durastream.views.safe import json_line, one_line, visible
+
+__all__ = ["attach", "cat", "events", "list_runs", "replay", "show", "verify"]
+
+
+def _check_view(view: str) -> None:
+    if view not in VIEWS:
+        raise UsageError(f"--view {view}: one of {', '.join(VIEWS)}")
+
+
+def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
+    """Join a run; returns the run's exit code when it was seen to end."""
+    _check_view(view)
+    if ref is None:
+        finish_orphans(store)
+        live = next((info for info in store.infos() if info.status == "running"), None)
+        if live is None:
+            raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
+        ref = live.run_id
+    found = find(store, ref)
+    state, left = attach_view(store, found, view, start)
+    if state.completed is not None:
+        return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
+    if not left:
+        say(f"run {found.run_id} is orphaned: nobody records it any more: durastream recover {found.run_id}")
+        return 125
+    return 0
+
+
+def replay(
+    store: FolderStore,
+    ref: str,
+    speed: str,
+    start: str | None,
+    stop: str | None,
+    idle_limit: float | None,
+    view: str,
+) -> int:
+    """Play a recording."""
+    _check_view(view)
+    factor = parse_speed(speed)
+    first = parse_position(start, "--from") if start is not None else None
+    last = parse_position(stop, "--to") if stop is not None else None
+    reader = open_found(store, find(store, ref))
+    replay_view(reader, view, speed=factor, idle_limit=idle_limit, start=first, stop=last)
+    _tell_damage(reader)
+    return 0
+
+
+def _tell_damage(reader: Reader) -> None:
+    if reader.damage:
+        say(f"{reader.path}: {len(reader.damage)} events cannot be read: {reader.damage[0]}: durastream verify")
+    if getattr(reader, "torn", False):
+        say(f"{reader.path} ends in the middle of a line: what was whole is shown")
+
+
+def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: int | None) -> int:
+    """One line a run, newest first."""
+    finish_orphans(store)
+    infos = [info for info in store.infos() if status is None or info.status == status][:limit]
+    if as_json:
+        for info in infos:
+            put(json_line(json.dumps(run_fields(info))))
+        return 0
+    if not infos:
+        say(f"no runs in {store.folder}" + (f" with status {status}" if status else ""))
+        return 0
+    width = max(len(info.name or "") for info in infos)
+    for info in infos:
+        put(_list_line(info, min(width, 20)))
+    return 0
+
+
+def _list_line(info: RunInfo, name_width: int) -> str:
+    duration = "" if info.duration is None else f"{info.duration:.1f}s"
+    mark = " " if info.reconciled in (None, True) else "!"
+    name = one_line(info.name or "", 20)
+    name = f"{name:<{name_width}}  " if name_width else ""
+    command = one_line(" ".join(info.command), 60)
+    started = info.started_at[:19].replace("T", " ")
+    return f"{info.run_id}  {started}  {info.status:<11}{mark} {duration:>8}  {name}{command}"
+
+
+def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
+    """All that is known of a run."""
+    found = find(store, ref)
+    reader = open_found(store, found)
+    state = reader.state()
+    info = reader.info()
+    if info.status == "running" and not Spool(found.store or "", found.run_id).alive():
+        info = info._replace(status="orphaned")
+    if as_json:
+        put(json_line(json.dumps(run_document(info, state))))
+    else:
+        from rich.console import Console
+
+        from durastream.views.live import summary
+
+        console = Console()
+        now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
+        console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+    _tell_damage(reader)
+    return 0
+
+
+def events(store: FolderStore, ref: str, after: int, *, follow: bool, types: frozenset[str]) -> int:
+    """Events as stored."""
+    found = find(store, ref)
+    reader = open_found(store, found)
+    batches: Any = read_all(reader, after)
+    if follow:
+        batches = follow_events(reader, Spool(found.store or store.folder, found.run_id), after)
+    for batch in batches:
+        for event in batch:
+            if not types or event.type in types:
+                put(json_line(event.line()))
+        if batch:
+            sys.stdout.flush()
+    _tell_damage(reader)
+    return 0
+
+
+def cat(store: FolderStore, ref: str) -> int:
+    """The answer's text. In a terminal nothing in it can act; in a pipe it is exactly the text."""
+    reader = open_found(store, find(store, ref))
+    message = reader.state().answer
+    text = message.text if message is not None else ""
+    if sys.stdout.isatty():
+        put(visible(text.removesuffix("\n")))
+    else:
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    _tell_damage(reader)
+    return 0
+
+
+def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | None, as_json: bool) -> int:
+    """Check runs; 0 when all hold, 1 with findings, 3 when one cannot be read."""
+    if all_runs and refs:
+        raise UsageError("name runs or say --all, not both")
+    if seal is not None and (all_runs or len(refs) > 1):
+        raise UsageError("--seal is of one run")
+    finish_orphans(store)
+    if all_runs:
+        refs = [info.run_id for info in store.infos()]
+    worst = 0
+    for ref in refs or ["latest"]:
+        try:
+            report = _verify_one(store, ref, seal)
+        except RecordingError as error:
+            if len(refs) < 2:
+                raise
+            say(str(error))
+            worst = 3
+            continue
+        _put_report(report, as_json=as_json)
+        worst = max(worst, 0 if report.ok else 1)
+    return worst
+
+
+def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
+    reader = open_found(store, find(store, ref))
+    stored = reader.snapshots()
+    tried = stored[:: max(1, len(stored) // 6)]
+    checker = Checker(
+        reader.run_id,
+        cuts=cut_points(reader.head().seq),
+        snapshots={seq: partial(reader.snapshot, seq) for seq in tried},
+    )
+    for batch in read_all(reader):
+        checker.take(batch)
+    raw = {}
+    for stream in STREAMS:
+        digest, length = hashlib.sha256(), 0
+        for piece in reader.raw(stream):
+            digest.update(piece)
+            length += len(piece)
+        if length:
+            raw[stream] = (length, digest.hexdigest())
+    for damage in reader.damage:
+        checker.found("unreadable", damage)
+    if getattr(reader, "torn", False):
+        checker.found("torn", "the file ends in the middle of a line")
+    report = checker.report(reader.drafts(), raw)
+    if seal is not None and report.seal != seal:
+        checker.found("seal", f"the seal is {report.seal}, not {seal}")
+    return report
+
+
+def _put_report(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        document = {
+            "run_id": report.run_id,
+            "ok": report.ok,
+            "events": report.events,
+            "sealed": report.sealed,
+            "seal": report.seal,
+            "findings": [finding._asdict() for finding in report.findings],
+        }
+        put(json_line(json.dumps(document)))
+        return
+    if report.ok:
+        put(f"{report.run_id}  ok  {report.events} events, sealed {report.seal}")
+        return
+    put(f"{report.run_id}  {len(report.findings)} findings in {report.events} events")
+    for finding in report.findings:
+        put(f"  {finding.code:<14} {one_line(finding.message, 300)}")
