@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLocked, RunNotFound, StoreError
 from durastream.spool import Spool, spools
+from durastream.stores import catalog
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.protocols import Reader, RunInfo, Writer
 from durastream.stores.sqlite import SqliteReader, SqliteWriter
@@ -93,12 +94,25 @@ class FolderStore:
 
     def infos(self) -> Iterator[RunInfo]:
         """The run-level fields of every run, newest first. What cannot be read is passed over."""
-        found = []
-        for run_id in self.run_ids():
+        known = catalog.load(self.folder)
+        ids = self.run_ids()
+        found, new = [], {}
+        for run_id in ids:
+            path = self.path(run_id)
+            at = catalog.stamp(path) if path is not None else None
+            if run_id in known and known[run_id][0] == at:
+                found.append(known[run_id][1])
+                continue
             try:
-                found.append(self.info(run_id))
+                info = self.info(run_id)
             except RecordingError:
                 continue
+            found.append(info)
+            if at is not None and info.status not in ("running", "orphaned"):
+                new[run_id] = (at, info)
+        gone = known.keys() - ids
+        if new or gone:
+            catalog.save(self.folder, new, gone)
         found.sort(key=lambda info: (info.started_at, info.run_id), reverse=True)
         return iter(found)
 
