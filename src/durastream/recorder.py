@@ -10,20 +10,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import json
 import os
 import sys
 import threading
 import time
-import zlib
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 from durastream import answer
 from durastream.errors import DurastreamError, RunLocked, StoreError, StoreFull, StoreUnwritable
-from durastream.events import FORMAT, Pending, Src, dumps, show_hash
-from durastream.sources import Source, source_for
+from durastream.events import FORMAT, Pending, dumps, show_hash
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
 from durastream.stores import Batch, Chunk, FolderStore, Head, MessageRow, RawChunk, Reader, Row, Writer
@@ -31,13 +27,10 @@ from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
 from durastream.stores.sqlite import REASONING
 from durastream.supervisor import GIVE_UP, RETRY
+from durastream.tail import RAW_PIECE, Packing, Tail
 
 __all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
 
-_READ = 1 << 19
-_RAW = 1 << 20
-_COALESCE = 0.03
-_COALESCE_BYTES = 32 * 1024
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
 _SNAPSHOT_EVENTS = 2000
@@ -51,132 +44,6 @@ def now_text(seconds: float | None = None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
 
 
-class _Control:
-    """Requests to the supervisor, as events: to end a run is an act that is recorded."""
-
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[Pending]:
-        found = []
-        *lines, rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                asked = json.loads(line)
-                fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
-                found.append(Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset)))
-            self._offset += len(line) + 1
-        self._rest = rest
-        return found
-
-    def close(self) -> list[Pending]:
-        return []
-
-
-class _Tail:
-    """One spool stream, read from where the recording ends."""
-
-    def __init__(self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool) -> None:
-        self.stream = stream
-        self.at = offset
-        self.skip = skip
-        self.digest = hashlib.sha256()
-        self.shrunk = False
-        self._format = format_
-        self._fd = spool.open(stream, os.O_RDONLY)
-        self._skip_at = offset
-        self._read_at = 0.0
-        size = os.fstat(self._fd).st_size
-        self.late_until = size if late else 0
-        for piece in _pieces(self._fd, 0, offset):
-            self.digest.update(piece)
-        self._source: Source | None = None
-
-    @property
-    def source(self) -> Source:
-        """Made when the first byte comes: most runs emit no events, and never pay for their decoder."""
-        if self._source is None:
-            if self.stream == "control":
-                self._source = _Control(self.at)
-            else:
-                whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
-                self._source = source_for(self.stream, self._format, self.at, line_start=whole)
-        return self._source
-
-    def waiting(self) -> int:
-        """Bytes not yet read; negative when the file was cut short."""
-        return os.fstat(self._fd).st_size - self.at
-
-    def read(self, now: float, *, at_once: bool) -> list[Pending] | None:
-        """What the next bytes hold; None when there are none, or so few that more may come at once."""
-        waiting = self.waiting()
-        if waiting <= 0:
-            if waiting < 0:
-                self._start_over()
-            return None
-        if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < _COALESCE:
-            return None
-        self._read_at = now
-        source = self.source
-        data = os.pread(self._fd, _READ, self.at)
-        self.at += len(data)
-        self.digest.update(data)
-        return self._new(source.feed(data))
-
-    def close(self) -> list[Pending]:
-        return self._new(self._source.close()) if self._source is not None else []
-
-    def _new(self, found: list[Pending]) -> list[Pending]:
-        """Leave out what was stored before: the first events of the line that a torn batch ended in."""
-        while self.skip and found:
-            if found[0].src is None or found[0].src.offset != self._skip_at:
-                self.skip = 0
-                break
-            found = found[1:]
-            self.skip -= 1
-        return found
-
-    def _start_over(self) -> None:
-        """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
-        self.shrunk = True
-        self.at = self.late_until = 0
-        self._source = None
-
-    def raw(self, kept: int, upto: int) -> Iterable[_Packing]:
-        """The bytes from `kept` to `upto`, being packed."""
-        for piece in _pieces(self._fd, kept, upto):
-            yield _Packing(self.stream, kept, piece)
-            kept += len(piece)
-
-    def release(self) -> None:
-        os.close(self._fd)
-
-
-def _pieces(fd: int, start: int, stop: int) -> Iterable[bytes]:
-    while start < stop and (piece := os.pread(fd, min(_RAW, stop - start), start)):
-        start += len(piece)
-        yield piece
-
-
-class _Packing(threading.Thread):
-    """Compresses raw bytes on the other core, while this one goes on with the next batch."""
-
-    def __init__(self, stream: str, offset: int, piece: bytes) -> None:
-        super().__init__(daemon=True)
-        self._raw = (stream, offset, piece)
-        self._packed = b""
-        self.start()
-
-    def run(self) -> None:
-        self._packed = zlib.compress(self._raw[2], 6)
-
-    def chunk(self) -> RawChunk:
-        self.join()
-        stream, offset, piece = self._raw
-        return RawChunk(stream, offset, len(piece), self._packed)
-
-
 class Recorder:
     """Records one run from its spool into one recording. Made anew after every error."""
 
@@ -188,7 +55,7 @@ class Recorder:
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, tuple[int, int]] = {}
         self._raw_at: dict[str, int] = {}
-        self._packing: deque[_Packing] = deque()
+        self._packing: deque[Packing] = deque()
         self._bell = spool.open("bell", os.O_WRONLY)
         self._told_low = False
         self._disk_at = 0.0
@@ -231,9 +98,9 @@ class Recorder:
         reader.close()
         self._snapshot_seq = self.state.seq
 
-    def _tail(self, stream: str) -> _Tail:
+    def _tail(self, stream: str) -> Tail:
         offset, skip = self._read_by_stream.get(stream, (0, 0))
-        tail = _Tail(self.spool, stream, self.meta.get("format", "auto"), offset, skip, late=self._resumed)
+        tail = Tail(self.spool, stream, self.meta.get("format", "auto"), offset, skip, late=self._resumed)
         if stream != "control":
             self._raw_at[stream] = self._writer.raw_length(stream)
         return tail
@@ -398,7 +265,7 @@ class Recorder:
             if tail.stream == "control":
                 continue
             kept = self._raw_at[tail.stream]
-            upto = tail.at if rest else kept + (tail.at - kept) // _RAW * _RAW
+            upto = tail.at if rest else kept + (tail.at - kept) // RAW_PIECE * RAW_PIECE
             self._packing += tail.raw(kept, upto)
             self._raw_at[tail.stream] = max(kept, upto)
         chunks = []

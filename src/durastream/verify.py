@@ -121,9 +121,27 @@ class Checker:
         known = given if given["exit_code"] is not None or given["signal"] is not None else None
         mine = answer.packet(self.state, known)
         for name in _PACKET:
-            if mine.get(name) != packet.get(name):
+            if mine.get(name) == packet.get(name):
+                continue
+            if name == "answer":
+                self._compare_answer(packet.get(name) or {}, mine.get(name) or {}, seq)
+            else:
                 told, found = _brief(packet.get(name)), _brief(mine.get(name))
                 self.found("packet", f"run.completed says {name} {told}, its events say {found}", seq)
+
+    def _compare_answer(self, told: Mapping[str, Any], folded: Mapping[str, Any], seq: int) -> None:
+        """The final answer against the text that was streamed: which message, how long, where they part."""
+        if told.get("message_id") != folded.get("message_id"):
+            names = f"{told.get('message_id')!r}, its events {folded.get('message_id')!r}"
+            self.found("answer-differs", f"run.completed says the answer is message {names}", seq)
+            return
+        where = ""
+        if isinstance(told.get("text"), str) and isinstance(folded.get("text"), str):
+            at = first_difference(folded["text"], told["text"])
+            where = f", first at character {at}" if at is not None else ", in what is said of it and not in the text"
+        lengths = f"{folded.get('length')} characters streamed, {told.get('length')} in the answer"
+        hashes = f"sha256 {str(folded.get('sha256'))[:12]}… and {str(told.get('sha256'))[:12]}…"
+        self.found("answer-differs", f"the final answer differs from the stream{where} ({lengths}; {hashes})", seq)
 
     def report(
         self, drafts: Mapping[str, str] | None = None, raw: Mapping[str, tuple[int, str]] | None = None

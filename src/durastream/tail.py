@@ -1,0 +1,151 @@
+"""One spool stream as the recorder reads it: from where the recording ends, as much as there is, never twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import zlib
+from collections.abc import Iterable
+
+from durastream.events import Pending, Src, dumps
+from durastream.sources import Source, source_for
+from durastream.spool import Spool
+from durastream.stores import RawChunk
+
+__all__ = ["RAW_PIECE", "Packing", "Tail"]
+
+RAW_PIECE = 1 << 20
+"""How many raw bytes are kept in one chunk."""
+
+_READ = 1 << 19
+_COALESCE = 0.03
+_COALESCE_BYTES = 32 * 1024
+
+
+class Control:
+    """Requests to the supervisor, as events: to end a run is an act that is recorded."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Pending]:
+        found = []
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                asked = json.loads(line)
+                fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
+                found.append(Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset)))
+            self._offset += len(line) + 1
+        self._rest = rest
+        return found
+
+    def close(self) -> list[Pending]:
+        return []
+
+
+class Tail:
+    """One spool stream, read from where the recording ends."""
+
+    def __init__(self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool) -> None:
+        self.stream = stream
+        self.at = offset
+        self.skip = skip
+        self.digest = hashlib.sha256()
+        self.shrunk = False
+        self._format = format_
+        self._fd = spool.open(stream, os.O_RDONLY)
+        self._skip_at = offset
+        self._read_at = 0.0
+        size = os.fstat(self._fd).st_size
+        self.late_until = size if late else 0
+        for piece in _pieces(self._fd, 0, offset):
+            self.digest.update(piece)
+        self._source: Source | None = None
+
+    @property
+    def source(self) -> Source:
+        """Made when the first byte comes: most runs emit no events, and never pay for their decoder."""
+        if self._source is None:
+            if self.stream == "control":
+                self._source = Control(self.at)
+            else:
+                whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
+                self._source = source_for(self.stream, self._format, self.at, line_start=whole)
+        return self._source
+
+    def waiting(self) -> int:
+        """Bytes not yet read; negative when the file was cut short."""
+        return os.fstat(self._fd).st_size - self.at
+
+    def read(self, now: float, *, at_once: bool) -> list[Pending] | None:
+        """What the next bytes hold; None when there are none, or so few that more may come at once."""
+        waiting = self.waiting()
+        if waiting <= 0:
+            if waiting < 0:
+                self._start_over()
+            return None
+        if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < _COALESCE:
+            return None
+        self._read_at = now
+        source = self.source
+        data = os.pread(self._fd, _READ, self.at)
+        self.at += len(data)
+        self.digest.update(data)
+        return self._new(source.feed(data))
+
+    def close(self) -> list[Pending]:
+        return self._new(self._source.close()) if self._source is not None else []
+
+    def _new(self, found: list[Pending]) -> list[Pending]:
+        """Leave out what was stored before: the first events of the line that a torn batch ended in."""
+        while self.skip and found:
+            if found[0].src is None or found[0].src.offset != self._skip_at:
+                self.skip = 0
+                break
+            found = found[1:]
+            self.skip -= 1
+        return found
+
+    def _start_over(self) -> None:
+        """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
+        self.shrunk = True
+        self.at = self.late_until = 0
+        self._source = None
+
+    def raw(self, kept: int, upto: int) -> Iterable[Packing]:
+        """The bytes from `kept` to `upto`, being packed."""
+        for piece in _pieces(self._fd, kept, upto):
+            yield Packing(self.stream, kept, piece)
+            kept += len(piece)
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def _pieces(fd: int, start: int, stop: int) -> Iterable[bytes]:
+    while start < stop and (piece := os.pread(fd, min(RAW_PIECE, stop - start), start)):
+        start += len(piece)
+        yield piece
+
+
+class Packing(threading.Thread):
+    """Compresses raw bytes on the other core, while this one goes on with the next batch."""
+
+    def __init__(self, stream: str, offset: int, piece: bytes) -> None:
+        super().__init__(daemon=True)
+        self._raw = (stream, offset, piece)
+        self._packed = b""
+        self.start()
+
+    def run(self) -> None:
+        self._packed = zlib.compress(self._raw[2], 6)
+
+    def chunk(self) -> RawChunk:
+        self.join()
+        stream, offset, piece = self._raw
+        return RawChunk(stream, offset, len(piece), self._packed)
