@@ -155,19 +155,19 @@ def _fault(type_: object, data: object) -> str | None:
 
 
 def _lenient(line: bytes) -> Any:
-    """Second reading, for what some encoders write: lone surrogates, a byte order mark. None when it is no JSON."""
+    """Second reading, for what some programs write: lone surrogates, broken UTF-8, control characters, a BOM.
+
+    What is no character is replaced visibly; the raw bytes keep it. None when it is no JSON either way.
+    """
 
     def refuse(name: str) -> None:
         raise ValueError(name)
 
+    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
     try:
-        raw = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"), parse_constant=refuse)
+        plain = json.dumps(json.loads(text, parse_constant=refuse, strict=False), ensure_ascii=False)
+        return from_json(plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
     except (ValueError, RecursionError):
-        return None
-    text = json.dumps(raw, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    try:
-        return from_json(text)
-    except ValueError:
         return None
 
 
