@@ -9,25 +9,37 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    words = sys.argv[1:]
+    if sys.platform == "win32":
+        sys.stderr.write("durastream: it runs on Linux and macOS; on Windows use it in WSL\n")
+        sys.exit(125)
+    try:
+        from durastream.cli.ending import ended, open_streams
+
+        open_streams()
+        words = sys.argv[1:]
+        code = ended(lambda: _command(words), debug=_debug(words))
+    except KeyboardInterrupt:  # while we were still being imported
+        code = 130
+    sys.exit(code)
+
+
+def _command(words: list[str]) -> int:
     if words[:1] == ["run"]:
         from durastream.cli.launch import read_words
 
         request = read_words(words[1:])
         if request is not None:
-            from durastream.errors import DurastreamError
+            from durastream.cli.foreground import run
 
-            try:
-                from durastream.cli.foreground import run
-
-                code = run(request)
-            except DurastreamError as error:
-                sys.stderr.write(f"durastream: {error}\n")
-                code = error.exit_code
-            sys.exit(code)
+            return run(request)
     from durastream.cli.app import main as app_main
 
-    sys.exit(app_main(words))
+    return app_main(words)
+
+
+def _debug(words: list[str]) -> bool:
+    """Whether a traceback is wanted; a `--debug` behind the command's name is not ours."""
+    return "--debug" in words[: next((at for at, word in enumerate(words) if not word.startswith("-")), len(words))]
 
 
 if __name__ == "__main__":

@@ -436,8 +436,10 @@ class InProcess:
         status: dict[str, Any] = {"exit_code": exit_code, "ts": time.time(), "sent": [], "left": []}
         if error is not None:
             status["start_error"] = error
-        with contextlib.suppress(OSError):
+        try:
             self.spool.write_exit(status)
+        except OSError as trouble:
+            raise StoreError(f"the end of run {self.run_id} cannot be written: {trouble.strerror}") from trouble
         self._thread.join()
         self.forget()
         if self._trouble is not None:

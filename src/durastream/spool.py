@@ -182,15 +182,20 @@ class Spool:
         """Record how the agent ended, through space set aside for it: this works on a full disk."""
         data = json.dumps(status).encode()
         try:
-            fd = self.open("exit.tmp", os.O_WRONLY | os.O_CREAT)
-            try:
-                os.pwrite(fd, data, 0)
-                os.ftruncate(fd, len(data))
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            self._write_exit(data)
+        except OSError:
+            self.release_reserve()
+            self._write_exit(data)
+
+    def _write_exit(self, data: bytes) -> None:
+        fd = self.open("exit.tmp", os.O_WRONLY | os.O_CREAT)
+        try:
+            os.pwrite(fd, data, 0)
+            os.ftruncate(fd, len(data))
+            os.fsync(fd)
         finally:
-            os.replace(self.file("exit.tmp"), self.file("exit.json"))
+            os.close(fd)
+        os.replace(self.file("exit.tmp"), self.file("exit.json"))
 
     def exit_status(self) -> dict[str, Any] | None:
         """How the agent ended; None while it runs (or when its supervisor was killed)."""

@@ -106,13 +106,21 @@ class _Supervisor:
         self._start_agent(argv, environ, stdin, ignore_hang_up=hang_up == signal.SIG_IGN)
         _let_go(keep={self.lock, wakes, wake})
         while not (self.ended and self.recorder_done):
-            now = time.monotonic()
-            if not self.recorder and not self.recorder_done and now >= self.restart_at:
-                self._start_recorder()
-            if select.select([wakes], [], [], _TICK)[0]:
-                self._forward(os.read(wakes, 512))
-            self._reap()
-            self._obey()
+            try:
+                self._turn(wakes)
+            except (
+                OSError
+            ):  # no process, descriptor or space left: whatever it was, the agent is still to be waited for
+                time.sleep(_TICK)
+
+    def _turn(self, wakes: int) -> None:
+        if not self.recorder and not self.recorder_done and time.monotonic() >= self.restart_at:
+            self.restart_at = time.monotonic() + self.pause
+            self.recorder = spawn_recorder(self.spool, let_go=(self.lock,))
+        if select.select([wakes], [], [], _TICK)[0]:
+            self._forward(os.read(wakes, 512))
+        self._reap()
+        self._obey()
 
     # the agent
 
@@ -134,7 +142,8 @@ class _Supervisor:
             self._end({"exit_code": code, "start_error": f"cannot start {argv[0]}: {os.strerror(number)}"})
             return
         token = process_token(self.agent)
-        self.spool.write_json("agent.json", {"pid": self.agent, "token": token, "boot_id": boot_id()})
+        with contextlib.suppress(OSError):  # a full disk; it is asked for only when this process is gone
+            self.spool.write_json("agent.json", {"pid": self.agent, "token": token, "boot_id": boot_id()})
 
     def _reap(self) -> None:
         while True:
@@ -155,11 +164,7 @@ class _Supervisor:
         if self.kill_at is not None and left:
             left = _stop_all(self.spool.run_id)
         status = {**how, "ts": time.time(), "mono": time.monotonic(), "sent": self.sent, "left": left}
-        try:
-            self.spool.write_exit(status)
-        except OSError:
-            self.spool.release_reserve()
-            self.spool.write_exit(status)
+        self.spool.write_exit(status)
         self.ended = True
         self.kill_at = None
 
@@ -199,9 +204,6 @@ class _Supervisor:
             self.kill_at = time.monotonic() + _GRACE
 
     # the recorder
-
-    def _start_recorder(self) -> None:
-        self.recorder = spawn_recorder(self.spool, let_go=(self.lock,))
 
     def _recorder_ended(self, code: int) -> None:
         self.recorder = 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from durastream.cli import inspect, manage
-from durastream.cli.common import attached_store, say
+from durastream.cli.common import attached_store
+from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, RUN_FORMATS, VIEWS, Request, check
-from durastream.errors import DurastreamError
 from durastream.version import VERSION
 
 __all__ = ["app", "main"]
@@ -214,34 +211,22 @@ def init_command(
 
 
 def main(words: list[str]) -> int:
-    """Run a command line; returns the exit code. Errors become one line on stderr."""
-    if sys.platform == "win32":
-        say("durastream runs on Linux and macOS; on Windows use it in WSL")
-        return 125
-    debug = "--debug" in words[: next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))]
+    """Run a command line; returns the exit code. Words that are off become one line on stderr; other errors come out."""
     command: Callable[..., Any] = typer.main.get_command(app)
     try:
         return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))
-    except DurastreamError as error:
-        if debug:
-            raise
-        say(str(error))
-        return error.exit_code
     except _Mistake as error:
         say(_mistake(error))
         return 2
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         return 130
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
 
 
 def _mistake(error: Any) -> str:
     """What was wrong with the words, and where the right ones stand."""
     path = error.ctx.command_path if error.ctx is not None else "durastream"
-    return f"{error.format_message().rstrip('.')}: see {path} --help"
+    said = error.format_message().rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}: see {path} --help"
 
 
 def _code(result: object) -> int:

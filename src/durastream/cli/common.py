@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 
+from durastream.cli.launch import current_folder
 from durastream.errors import DurastreamError
 from durastream.location import find_store
 from durastream.recorder import recover
@@ -13,15 +14,8 @@ from durastream.spool import Spool, spools
 from durastream.stores import FolderStore, Found
 from durastream.stores.sqlite import settle
 from durastream.supervisor import spawn_recorder
-from durastream.views.safe import one_line
 
-__all__ = ["attached_store", "find", "finish_orphans", "put", "say"]
-
-
-def say(text: str) -> None:
-    """Talk to the person: one line on stderr, with nothing in it that could act on the terminal."""
-    sys.stderr.write(f"durastream: {one_line(text, 1000)}\n")
-    sys.stderr.flush()
+__all__ = ["attached_store", "find", "finish_orphans", "put"]
 
 
 def put(text: str) -> None:
@@ -32,7 +26,7 @@ def put(text: str) -> None:
 
 def attached_store(named: str | None) -> FolderStore:
     """The store that a command means."""
-    return FolderStore(find_store(named, os.environ, os.getcwd()))
+    return FolderStore(find_store(named, os.environ, current_folder()))
 
 
 def finish_orphans(store: FolderStore, only: str | None = None) -> None:
@@ -41,7 +35,7 @@ def finish_orphans(store: FolderStore, only: str | None = None) -> None:
         spool = Spool(store.folder, run_id)
         if spool.alive() or not spool.exists():
             continue
-        with contextlib.suppress(DurastreamError, OSError):
+        with contextlib.suppress(DurastreamError, OSError, ValueError):  # one that cannot be finished hides no other
             if spool.agent_alive():
                 spawn_recorder(spool)
             else:

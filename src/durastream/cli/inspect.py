@@ -8,7 +8,8 @@ import sys
 from functools import partial
 from typing import Any
 
-from durastream.cli.common import find, finish_orphans, put, say
+from durastream.cli.common import find, finish_orphans, put
+from durastream.cli.ending import say
 from durastream.cli.document import run_document, run_fields
 from durastream.cli.foreground import exit_code_of
 from durastream.cli.launch import VIEWS

@@ -19,7 +19,7 @@ from durastream.location import find_store, make_store
 from durastream.spool import Spool, boot_id
 from durastream.version import VERSION
 
-__all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "launch", "read_words"]
+__all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "current_folder", "launch", "read_words"]
 
 VIEWS = ("auto", "live", "plain", "raw", "json", "none")
 LOGS = ("sqlite", "jsonl")
@@ -118,17 +118,17 @@ def check(request: Request) -> None:
 def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started:
     """Start the agent under a supervisor. Raises AgentNotStarted or StoreError, and then nothing runs."""
     argv = _resolve(request, environ)
-    cwd = os.getcwd()
+    cwd = current_folder(environ)
     store = find_store(request.store, environ, cwd)
     make_store(store)
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
     meta = {
-        "command": list(request.command),
-        "callable": request.command[0] if argv[1:4] == ["-P", "-m", "durastream.callables"] else None,
-        "cwd": cwd,
+        "command": [_text(word) for word in request.command],
+        "callable": _text(request.command[0]) if argv[1:4] == ["-P", "-m", "durastream.callables"] else None,
+        "cwd": _text(cwd),
         "name": request.name,
-        "tags": dict(tag.split("=", 1) for tag in request.tags),
+        "tags": dict(_text(tag).split("=", 1) for tag in request.tags),
         "pid": os.getpid(),
         "started": started,
         "started_at": _iso(started),
@@ -147,6 +147,20 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     if parent:
         own["DURASTREAM_PARENT_RUN_ID"] = parent
     return Started(spool, supervisor.launch(spool, argv, own, _stdin()))
+
+
+def current_folder(environ: Mapping[str, str] = os.environ) -> str:
+    """The current folder; where it was, if it has been removed under us."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        known = environ.get("PWD", "")
+        return known if os.path.isabs(known) else os.sep
+
+
+def _text(word: str) -> str:
+    """A word of the command line as it can be stored: bytes that are no UTF-8 become visible escapes."""
+    return os.fsencode(word).decode("utf-8", "backslashreplace")
 
 
 def _iso(seconds: float) -> str:
@@ -173,7 +187,7 @@ def _resolve(request: Request, environ: Mapping[str, str]) -> list[str]:
         if looks_like_target(word):
             return [sys.executable, "-P", "-m", "durastream.callables", *request.command]
     if program is None:
-        raise AgentNotStarted(f"{word}: command not found: nothing was started", exit_code=127)
+        raise AgentNotStarted(f"{word or 'an empty word'}: command not found: nothing was started", exit_code=127)
     if not os.access(program, os.X_OK) or os.path.isdir(program):
         raise AgentNotStarted(f"{word}: not an executable file: nothing was started", exit_code=126)
     if request.line_buffered:

@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from durastream.cli.common import find, finish_orphans, put, say
+from durastream.cli.common import find, finish_orphans, put
+from durastream.cli.ending import say
 from durastream.cli.foreground import run
 from durastream.cli.launch import VIEWS, Request
 from durastream.errors import DurastreamError, StoreUnwritable, UsageError

@@ -35,7 +35,15 @@ def open_store(folder: str) -> FolderStore:
 
 
 def open_reader(path: str) -> Reader:
-    """A reader for a recording by what is in the file, whatever it is called. Raises NotARecording, NewerFormat."""
+    """A reader for a recording. Raises NotARecording, NewerFormat or Damaged.
+
+    What ends in .db or .jsonl is believed to be that: to open a database by hand would, in the process that writes it,
+    drop the locks on it. Any other file is looked into.
+    """
+    if path.endswith(_ENDS["sqlite"]):
+        return SqliteReader(path)
+    if path.endswith(_ENDS["jsonl"]):
+        return JsonlReader(path)
     try:
         with open(path, "rb") as file:
             magic = file.read(16)

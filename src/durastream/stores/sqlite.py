@@ -135,7 +135,8 @@ class SqliteWriter:
 
 
 def _open_for_writing(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    # one thread makes it and another may go on with it, never both at a time
+    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
     for pragma in (
         "journal_mode=wal",
         "synchronous=full",

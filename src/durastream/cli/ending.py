@@ -1,0 +1,70 @@
+"""How a command ends: whatever went wrong becomes one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from durastream.errors import DurastreamError
+
+__all__ = ["drop_output", "ended", "open_streams", "say"]
+
+
+def say(text: str) -> None:
+    """Talk to the person: one line on stderr, with nothing in it that could act on the terminal."""
+    from durastream.views.safe import one_line  # a run that goes well says nothing before its end
+
+    try:
+        sys.stderr.write(f"durastream: {one_line(text, 1000)}\n")
+        sys.stderr.flush()
+    except OSError:  # nobody listens
+        drop_output()
+
+
+def ended(command: Callable[[], int], *, debug: bool = False) -> int:
+    """Run a command to its end, its output written out; returns the exit code."""
+    try:
+        code = command()
+        sys.stdout.flush()  # here, where it can still be said what goes wrong
+    except BrokenPipeError:
+        drop_output()
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 130
+    except DurastreamError as error:
+        if debug:
+            raise
+        say(str(error))
+        return error.exit_code
+    except OSError as error:
+        if debug:
+            raise
+        drop_output()
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        say(f"{where}{error.strerror or error}")
+        return 1
+    return code
+
+
+def open_streams() -> None:
+    """Put the null device where the caller has closed stdin, stdout or stderr: the next file opened would land there."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            stream = open(fd, "r" if fd == 0 else "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def drop_output() -> None:
+    """Whoever read stdout or stderr has gone: let what is still to be written go nowhere instead of failing again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(null, fd)
+    os.close(null)
