@@ -11,28 +11,32 @@ Outside of both, every call does nothing. What the calls promise is said in `dur
 
 from __future__ import annotations
 
-from durastream.api import (
-    Plan,
-    Recording,
-    Step,
-    approval,
-    artifact,
-    check,
-    complete,
-    emit,
-    error,
-    final_answer,
-    log,
-    plan,
-    reasoning,
-    recording,
-    retract,
-    run_id,
-    source,
-    step,
-    text,
-    usage,
-)
+from durastream import forks, version
+
+TYPE_CHECKING = False  # as in typing, which costs 4 ms to import
+if TYPE_CHECKING:
+    from durastream.api import (
+        Plan,
+        Recording,
+        Step,
+        approval,
+        artifact,
+        check,
+        complete,
+        emit,
+        error,
+        final_answer,
+        log,
+        plan,
+        reasoning,
+        recording,
+        retract,
+        run_id,
+        source,
+        step,
+        text,
+        usage,
+    )
 
 __all__ = [
     "Plan",
@@ -58,17 +62,20 @@ __all__ = [
     "usage",
 ]
 
-__version__: str
+__version__ = version.VERSION
 
-TYPE_CHECKING = False
 if not TYPE_CHECKING:  # a type checker would take every name for known
 
-    def __getattr__(name: str) -> str:
-        if name != "__version__":
+    def __getattr__(name: str) -> object:
+        """The calls are loaded when the first one is named: every durastream command imports this, and few call."""
+        if name not in __all__ and name != "api":
             raise AttributeError(f"module 'durastream' has no attribute {name!r}")
-        from importlib.metadata import PackageNotFoundError, version  # 20 ms to import, for who asks
+        with forks.loading:
+            import durastream.api as api
+        if name == "api":
+            return api
+        value = globals()[name] = getattr(api, name)
+        return value
 
-        try:
-            return version("durastream-cli")
-        except PackageNotFoundError:  # run from a source tree that was never installed
-            return "0+unknown"
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

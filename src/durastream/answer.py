@@ -45,7 +45,7 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
         return "cancelled"
     signal = exit_status.get("signal")
     if signal is not None:
-        return "interrupted" if signal in _ASKED_TO_END else "failed"
+        return "interrupted" if str(signal) in _ASKED_TO_END else "failed"
     code = exit_status.get("exit_code")
     if code in (130, 143) and state.cancel is not None:
         return "interrupted"
@@ -54,7 +54,7 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
     if any(step.status in ("active", "abandoned") for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")
-    return "completed" if declared is None or declared in _GOOD else "failed"
+    return "completed" if declared is None or str(declared) in _GOOD else "failed"
 
 
 def reconcile(state: RunState) -> list[Finding]:

@@ -31,8 +31,8 @@ def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> st
 def make_store(folder: str) -> None:
     """Make the folder, and the ones above it, private to the user. Raises StoreUnwritable."""
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except FileExistsError:
+        _make(folder)
+    except (FileExistsError, NotADirectoryError):
         raise StoreUnwritable(f"the store {folder} is a file, not a folder: name another with --store") from None
     except OSError as error:
         raise StoreUnwritable(
@@ -40,3 +40,11 @@ def make_store(folder: str) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise StoreUnwritable(f"cannot write to the store {folder}: name another with --store or $DURASTREAM_STORE")
+
+
+def _make(folder: str) -> None:
+    """`os.makedirs` gives its mode to the last folder only."""
+    above = os.path.dirname(folder)
+    if above != folder and not os.path.isdir(above):
+        _make(above)
+    os.makedirs(folder, mode=0o700, exist_ok=True)

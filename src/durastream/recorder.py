@@ -14,11 +14,12 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from typing import Any
 
 from durastream import answer
-from durastream.errors import DurastreamError, RunLocked, StoreError, StoreFull, StoreUnwritable
+from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreError, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Pending, dumps, show_hash
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
@@ -34,6 +35,7 @@ __all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
 _SNAPSHOT_EVENTS = 2000
+_ABANDONED = 600.0
 _MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
 
 
@@ -56,20 +58,46 @@ class Recorder:
         self._read_by_stream: dict[str, tuple[int, int]] = {}
         self._raw_at: dict[str, int] = {}
         self._packing: deque[Packing] = deque()
-        self._bell = spool.open("bell", os.O_WRONLY)
+        self._held = contextlib.ExitStack()
         self._told_low = False
         self._disk_at = 0.0
-        self._ended_at = 0.0
+        self._over = False
+        self._over_at = 0.0
         self._snapshot_seq = 0
         self._snapshot_after = 0.0
         self.done = False
+        try:
+            self._open()
+        except BaseException:
+            self.release()
+            raise
+
+    def _open(self) -> None:
+        """Take up the spool and the recording where they are. What is opened is let go of by `release`."""
+        spool = self.spool
+        self._bell = spool.open("bell", os.O_WRONLY)
+        self._held.callback(os.close, self._bell)
         writer = self.store.resume(spool.run_id)
         self._resumed = writer is not None and writer.head.seq > 0
-        self._writer: Writer = writer or self.store.create(info_of(self.meta), self.meta["log"])
+        self._writer: Writer = writer or self._create()
+        self._held.callback(self._writer.close)
         self._head = self._writer.head
         self._recover_state()
-        self._tails = [self._tail(stream) for stream in ("control", *STREAMS)]
+        self._tails: list[Tail] = []
+        for stream in ("control", *STREAMS):
+            self._tails.append(self._tail(stream))
+            self._held.callback(self._tails[-1].release)
         self._begin()
+        self._file = self.path
+        self._files = _files(self._file)
+
+    def _create(self) -> Writer:
+        """A new recording. What is left of one that somebody removed or moved must not be read into it."""
+        info, log = info_of(self.meta), self.meta["log"]
+        for end in ("-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.store.folder, f"{info.run_id}.db{end}"))
+        return self.store.create(info, log)
 
     @property
     def path(self) -> str:
@@ -100,7 +128,10 @@ class Recorder:
 
     def _tail(self, stream: str) -> Tail:
         offset, skip = self._read_by_stream.get(stream, (0, 0))
-        tail = Tail(self.spool, stream, self.meta.get("format", "auto"), offset, skip, late=self._resumed)
+        format_ = self.meta.get("format", "auto")
+        tail = Tail(self.spool, stream, format_, offset, skip, late=self._resumed, settled=not self._same_boot)
+        if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
+            tail.gapless = False
         if stream != "control":
             self._raw_at[stream] = self._writer.raw_length(stream)
         return tail
@@ -122,8 +153,13 @@ class Recorder:
             self._append(
                 [_own("run.started", started), _own("message.started", message)], at=(self.meta["started_at"], 0.0)
             )
+            replaced = (self.spool.read_json("trouble.json") or {}).get("replaced")
+            if replaced:
+                self._append([_warning(str(replaced))])
         else:
             self._append([_own("run.resumed", {"reason": "a new recorder took over"})])
+        with contextlib.suppress(OSError):  # it goes on: whatever it was is over
+            os.unlink(self.spool.file("trouble.json"))
 
     # the loop
 
@@ -144,7 +180,7 @@ class Recorder:
             self._leave()
             return True
         now = time.monotonic()
-        ended = self._ended(now) if all(tail.waiting() <= 0 for tail in self._tails) else False
+        ended = self._ended(now)
         found: list[Pending] = self._check_disk(now)
         read = False
         for tail in self._tails:
@@ -154,7 +190,8 @@ class Recorder:
                 found += pending
             if tail.shrunk:
                 tail.shrunk = False
-                found.append(_warning(f"{tail.stream} was cut short while it was read: append to it with >>"))
+                self._raw_at[tail.stream] = 0
+                found.append(_warning(_cut_short(tail.stream)))
         if found:
             self._append(found)
         if not read and ended:
@@ -165,18 +202,28 @@ class Recorder:
     def _ended(self, now: float) -> bool:
         """Whether the agent will write no more, as far as anyone can know."""
         spool = self.spool
-        if os.path.exists(spool.file("exit.json")):
+        if self._over:
             return True
-        if now < self._ended_at:
-            return False
-        self._ended_at = now + 0.2
-        return not spool.held("supervisor") and not spool.agent_alive()
+        if not os.path.exists(spool.file("exit.json")):
+            if now < self._over_at:
+                return False
+            self._over_at = now + 0.2
+            if spool.held("supervisor") or spool.agent_alive():
+                return False
+        self._over = True
+        for tail in self._tails:
+            tail.stop_here()
+        return True
 
     def _check_disk(self, now: float) -> list[Pending]:
         """Warn once, early: a full disk is the one thing that the agent can feel."""
-        if self._told_low or now < self._disk_at:
+        if now < self._disk_at:
             return []
         self._disk_at = now + 1.0
+        if _files(self._file) != self._files:
+            raise StoreConflict(f"{self._file} was removed, moved or replaced while it was written")
+        if self._told_low:
+            return []
         room = os.statvfs(self.spool.path)
         free = room.f_bavail * room.f_frsize
         self._told_low = free < _LOW_WATER
@@ -306,7 +353,7 @@ class Recorder:
         made["raw"] = {
             tail.stream: {"length": tail.at, "sha256": tail.digest.hexdigest()}
             for tail in self._tails
-            if tail.stream != "control"
+            if tail.stream != "control" and tail.gapless
         }
         made["events"] = self._head.seq + 1
         self._append([_own("run.completed", made)], last=True)
@@ -322,14 +369,27 @@ class Recorder:
 
     def release(self) -> None:
         """Let go of all files."""
-        self._writer.close()
-        for tail in self._tails:
-            tail.release()
-        os.close(self._bell)
+        self._held.close()
 
 
 def _own(type_: str, data: dict[str, Any]) -> Pending:
     return Pending(type_, data, dumps(data))
+
+
+def _cut_short(stream: str) -> str:
+    return f"{stream} was cut short while it was read: append to it with >>"
+
+
+def _files(path: str) -> list[tuple[int, int] | None]:
+    """What tells the files of a recording from others of the same name. Their removal is silent to who writes them."""
+    found: list[tuple[int, int] | None] = []
+    for end in ("", "-wal"):
+        try:
+            at = os.stat(path + end)
+            found.append((at.st_dev, at.st_ino))
+        except OSError:
+            found.append(None)
+    return found
 
 
 def _warning(message: str) -> Pending:
@@ -348,7 +408,8 @@ def _notes(status: dict[str, Any] | None) -> list[str]:
     left = status.get("left") or []
     if left:
         named = ", ".join(f"{process['pid']} ({process['name']})" for process in left[:8])
-        notes.append(f"{len(left)} processes that the agent started still run: {named}")
+        count = status.get("left_count", len(left))
+        notes.append(f"{count} processes that the agent started still run: {named}")
     return notes
 
 
@@ -359,6 +420,12 @@ def recover(spool: Spool) -> bool:
     """
     if spool.alive() or spool.agent_alive():
         return False
+    if not spool.exists():
+        return True
+    if spool.read_json("meta.json") is None and spool.age() > _ABANDONED:
+        spool.remove()  # somebody was killed before there was a run
+        return True
+    spool.meta()  # without it the run is just being made
     try:
         lock = spool.lock("recorder", patience=0.1)
     except (RunLocked, OSError):
@@ -401,21 +468,33 @@ class InProcess:
         self.events_path = self.spool.file("events")
         self._locks = [self.spool.lock("supervisor"), self.spool.lock("recorder")]
         self._trouble: DurastreamError | None = None
-        self._recorder: Recorder | None = Recorder(self.spool)
+        try:
+            self._recorder: Recorder | None = Recorder(self.spool)
+        except BaseException:
+            self.spool.remove()
+            self.forget()
+            raise
         self.path = self._recorder.path
         self._completed: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._record, name=f"durastream-{self.run_id}", daemon=True)
         self._thread.start()
+        mine = weakref.WeakMethod(self.forget)  # a forked child must not keep the run looking alive
+        os.register_at_fork(after_in_child=lambda: (forget := mine()) and forget())
 
     def _record(self) -> None:
         tries = 0
         while True:
             try:
-                recorder = self._recorder or Recorder(self.spool)
-                recorder.run()
+                if self._recorder is None:
+                    self._recorder = Recorder(self.spool)
+                self._recorder.run()
             except StoreError as error:
-                self._recorder = None
-                tries += self.spool.exit_status() is not None
+                if self._recorder is not None:
+                    self._recorder.release()
+                    self._recorder = None
+                if self.spool.exit_status() is not None:
+                    tries += 1
+                    self.spool.release_reserve()
                 if tries > 3:
                     self._trouble = error
                     return
@@ -425,7 +504,7 @@ class InProcess:
                 self._trouble.__cause__ = error
                 return
             else:
-                self._completed = recorder.state.completed or {}
+                self._completed = self._recorder.state.completed or {}
                 return
 
     def finish(self, *, exit_code: int, error: str | None = None) -> dict[str, Any]:
@@ -462,11 +541,15 @@ def main(argv: list[str]) -> int:
         gc.set_threshold(200_000, 20, 100)
         Recorder(spool).run()
         os.close(lock)
-    except (StoreFull, StoreUnwritable) as error:
+    except RunLocked:
+        return RETRY  # whoever has it goes on with it
+    except (StoreFull, StoreUnwritable, StoreConflict) as error:
         return _trouble(spool, error, RETRY)
     except DurastreamError as error:
         return _trouble(spool, error, GIVE_UP)
     except Exception as error:  # noqa: BLE001 - written down, and a new recorder gets its chance
+        if not spool.exists():
+            return 0  # the one before was killed when all was done, or somebody removed the run
         import traceback
 
         traceback.print_exc()
@@ -478,7 +561,10 @@ def _trouble(spool: Spool, error: DurastreamError, code: int) -> int:
     if isinstance(error, StoreFull) and spool.exit_status() is not None:
         spool.release_reserve()
     with contextlib.suppress(OSError):
-        spool.write_json("trouble.json", {"message": str(error), "exit_code": error.exit_code})
+        trouble = {"message": str(error), "exit_code": error.exit_code}
+        if isinstance(error, StoreConflict):
+            trouble["replaced"] = str(error)
+        spool.write_json("trouble.json", trouble)
     return code
 
 

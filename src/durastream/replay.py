@@ -14,9 +14,10 @@ from durastream.events import Event
 
 __all__ = ["cut", "pace", "parse_position", "parse_speed", "squeeze"]
 
-_SPEED = re.compile(r"([0-9]*\.?[0-9]+)x?\Z")
-_TIME = re.compile(r"(?:(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?)\Z")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:\.\d+)?)\Z")
+_SPEED = re.compile(r"([0-9]{0,12}\.?[0-9]{1,12})x?\Z")
+_SEQ = re.compile(r"[0-9]{1,18}\Z")
+_TIME = re.compile(r"(?:(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?)\Z")
+_CLOCK = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{2}(?:\.[0-9]{1,9})?)\Z")
 
 Position = tuple[str, float]
 """`("seq", n)` or `("t", seconds)`."""
@@ -35,7 +36,7 @@ def parse_speed(text: str) -> float:
 
 def parse_position(text: str, option: str) -> Position:
     """A place in a run: an event's seq (`1200`), or a time (`90s`, `1m30s`, `1:30`). Raises UsageError."""
-    if text.isdecimal():
+    if _SEQ.match(text):
         return "seq", int(text)
     clock = _CLOCK.match(text)
     if clock:

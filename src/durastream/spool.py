@@ -15,6 +15,7 @@ Standard library only, and nothing that is slow to import: the agent waits for t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -71,7 +72,8 @@ def process_token(pid: int) -> str | None:
 def spools(store: str) -> list[str]:
     """The run ids that have a spool in this store."""
     try:
-        return sorted(entry.name for entry in os.scandir(os.path.join(store, ".spool")) if entry.is_dir())
+        entries = list(os.scandir(os.path.join(store, ".spool")))
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
@@ -83,6 +85,7 @@ class Spool:
         self.store = store
         self.run_id = run_id
         self.path = os.path.join(store, ".spool", run_id)
+        self._claim: int | None = None
 
     def __repr__(self) -> str:
         return f"Spool({self.path!r})"
@@ -91,7 +94,8 @@ class Spool:
     def create(cls, store: str, meta: dict[str, Any]) -> Spool:
         """Claim a new run id and set its files up. Nothing is left behind when it fails.
 
-        Raises StoreUnwritable or StoreFull; no agent has been started then.
+        The supervisor's lock is held from before anybody can take the run for one that was left, and handed over by
+        the first `lock("supervisor")`. Raises StoreUnwritable or StoreFull; no agent has been started then.
         """
         try:
             os.makedirs(os.path.join(store, ".spool"), mode=0o700, exist_ok=True)
@@ -108,6 +112,8 @@ class Spool:
                 spool._fill({**meta, "run_id": spool.run_id})
             except OSError:
                 spool.remove()
+                if spool._claim is not None:
+                    os.close(spool._claim)
                 raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -118,7 +124,9 @@ class Spool:
         return spool
 
     def _fill(self, meta: dict[str, Any]) -> None:
-        for name in (*STREAMS, "control", "bell", "supervisor.lock", "recorder.lock"):
+        self._claim = self.open("supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in (*STREAMS, "control", "bell", "recorder.lock"):
             os.close(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._set_aside("reserve", _RESERVE)
         self._set_aside("exit.tmp", _EXIT_RESERVE)
@@ -143,6 +151,13 @@ class Spool:
 
     def exists(self) -> bool:
         return os.path.isdir(self.path)
+
+    def age(self) -> float:
+        """Seconds since a file was made in the spool or removed from it; 0 when it is not there."""
+        try:
+            return time.time() - os.stat(self.path).st_mtime
+        except OSError:
+            return 0.0
 
     def size(self, name: str) -> int:
         """Bytes in a file of the spool; 0 when it is not there."""
@@ -190,7 +205,8 @@ class Spool:
     def _write_exit(self, data: bytes) -> None:
         fd = self.open("exit.tmp", os.O_WRONLY | os.O_CREAT)
         try:
-            os.pwrite(fd, data, 0)
+            if os.pwrite(fd, data, 0) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.ftruncate(fd, len(data))
             os.fsync(fd)
         finally:
@@ -205,10 +221,17 @@ class Spool:
 
     def request(self, **what: Any) -> None:
         """Ask the supervisor for something: `act` is `cancel` or `signal`. Appended whole, in one write."""
-        line = json.dumps({**what, "ts": time.time()}) + "\n"
+        line = (json.dumps({**what, "ts": time.time()}) + "\n").encode()
         fd = self.open("control", os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(fd, line.encode())
+            try:
+                if os.write(fd, line) == len(line):
+                    return
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+            self.release_reserve()  # on a full disk above all, a run must be possible to end
+            os.write(fd, b"\n" + line)
         finally:
             os.close(fd)
 
@@ -219,6 +242,9 @@ class Spool:
 
         Waits a moment, because whoever asks whether the lock is held holds it for an instant. Raises RunLocked.
         """
+        if who == "supervisor" and self._claim is not None:
+            fd, self._claim = self._claim, None
+            return fd
         fd = self.open(f"{who}.lock", os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + patience
         while True:
@@ -260,7 +286,8 @@ class Spool:
         agent = self.read_json("agent.json")
         if agent is None or agent.get("boot_id") != boot_id():
             return False
-        return process_token(int(agent["pid"])) == agent.get("token")
+        token = agent.get("token")
+        return token is not None and process_token(int(agent["pid"])) == token
 
     def ring(self) -> None:
         """Tell viewers that something was committed. A hint: whoever misses it polls."""
@@ -286,13 +313,23 @@ class Spool:
         return True
 
     def remove(self) -> None:
-        """Remove the spool. Open descriptors on it stay readable."""
+        """Remove the spool: at once, or killed in the middle of it not at all. Open descriptors on it stay readable."""
+        folder = os.path.dirname(self.path)
+        gone = os.path.join(folder, ".gone-" + self.run_id)
+        _clear(gone)
         try:
-            for entry in list(os.scandir(self.path)):
-                os.unlink(entry.path)
-            os.rmdir(self.path)
+            os.rename(self.path, gone)
         except FileNotFoundError:
             return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
+        for name in os.listdir(folder):
+            if name.startswith(".gone-"):  # ours, and what somebody was killed at
+                _clear(os.path.join(folder, name))
+
+
+def _clear(folder: str) -> None:
+    """Remove a folder of plain files, as far as it lets us; others may be at it too."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+        os.rmdir(folder)

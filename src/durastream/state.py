@@ -23,6 +23,7 @@ SHORT = 64 * 1024
 
 _BLOCK = 1024
 _USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd")
+_MOST = 1e18
 _USAGE_SCOPES = ("run", "turn", "request", "thread")
 
 
@@ -314,11 +315,13 @@ class RunState:
         return message
 
     def _take(self, type_: str, data: dict[str, Any]) -> None:  # noqa: C901 - one flat table of types
+        if type(data) is not dict:
+            raise TypeError("not an object")
         match type_:
             case "text.delta":
                 self._message(data["message_id"]).append(_str(data["text"]))
             case "log.line":
-                self.log.append((str(data.get("stream") or ""), _str(data["text"])))
+                self.log.append((_str(data.get("stream") or ""), _str(data["text"])))
             case "reasoning.delta":
                 self.reasoning.append(_str(data["text"]))
             case "step.started":
@@ -343,7 +346,7 @@ class RunState:
                 message.declared_sha256 = data.get("sha256")
                 message.declared_length = data.get("length")
             case "text.retracted":
-                self._message(data["message_id"]).retract(str(data.get("reason", "")), self.seq)
+                self._message(data["message_id"]).retract(_str(data.get("reason", "")), self.seq)
             case "source.added":
                 source_id = _str(data["source_id"])
                 self.sources[source_id] = {**self.sources.get(source_id, {}), **data}
@@ -384,7 +387,7 @@ class RunState:
         step_id = _str(data["step_id"])
         step = self.steps.get(step_id)
         if step is None:
-            step = self.steps[step_id] = Step(step_id, str(data.get("title", step_id)), "task", None)
+            step = self.steps[step_id] = Step(step_id, _str(data.get("title", step_id)), "task", None)
         step.status = _str(data["status"])
         step.output = data.get("output")
         step.error = data.get("error")
@@ -393,8 +396,8 @@ class RunState:
             step.duration = round(t - step.started, 6)
 
     def _usage(self, data: dict[str, Any]) -> None:
-        key = f"{data.get('scope', 'run')}/{data.get('model') or ''}"
-        part = {name: data[name] for name in _USAGE_FIELDS if isinstance(data.get(name), (int, float))}
+        key = f"{_str(data.get('scope', 'run'))}/{_str(data.get('model') or '')}"
+        part = {name: data[name] for name in _USAGE_FIELDS if _is_amount(data.get(name))}
         if data.get("mode", "add") == "add":
             before = self.usage_parts.get(key, {})
             part = {**before, **{name: before.get(name, 0) + value for name, value in part.items()}}
@@ -470,6 +473,11 @@ def _str(value: object) -> str:
     if type(value) is not str:
         raise TypeError("not a string")
     return value
+
+
+def _is_amount(value: object) -> bool:
+    """Whether it is a number that can be added to others: 10**400 is an int in JSON, and no float can take it."""
+    return type(value) in (int, float) and abs(value) < _MOST  # type: ignore[arg-type]
 
 
 def _plan_entry(entry: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from durastream.errors import StoreError
 from durastream.spool import Spool, boot_id, process_token
 
 __all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
@@ -29,7 +30,10 @@ GIVE_UP = 78
 
 _TICK = 0.1
 _GRACE = 10.0
-_LATE_TRIES = 4
+_LATE_PATIENCE = 20
+_LATE_ERROR = 5
+_TOLD = 20
+_PARTING = 0.05
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -40,8 +44,13 @@ def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | 
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    lock = spool.lock("supervisor")  # before the fork: from the caller's next line on, the run is alive
-    pid = os.fork()
+    lock = spool.lock("supervisor")
+    try:
+        pid = os.fork()
+    except OSError as error:
+        spool.remove()
+        os.close(lock)
+        raise StoreError(f"cannot start a process: {error.strerror}: nothing was started") from error
     if pid:
         os.close(lock)
         return pid
@@ -91,11 +100,12 @@ class _Supervisor:
         self.control_rest = b""
         self.sent: list[dict[str, str]] = []
         self.kill_at: float | None = None
+        self.how: dict[str, Any] | None = None
         self.ended = False
         self.recorder_done = False
         self.restart_at = 0.0
         self.pause = 0.05
-        self.late_tries = 0
+        self.late = 0
 
     def run(self, argv: list[str], environ: dict[str, str], stdin: int | None) -> None:
         wakes, wake = _pipe()
@@ -108,9 +118,9 @@ class _Supervisor:
         while not (self.ended and self.recorder_done):
             try:
                 self._turn(wakes)
-            except (
-                OSError
-            ):  # no process, descriptor or space left: whatever it was, the agent is still to be waited for
+            except OSError:  # no process, descriptor or space left: the agent is still to be waited for
+                if self.how is not None and not self.spool.exists():
+                    return  # somebody removed the run: there is nothing left to write down
                 time.sleep(_TICK)
 
     def _turn(self, wakes: int) -> None:
@@ -120,6 +130,8 @@ class _Supervisor:
         if select.select([wakes], [], [], _TICK)[0]:
             self._forward(os.read(wakes, 512))
         self._reap()
+        if self.how is not None and not self.ended:
+            self._end(self.how)
         self._obey()
 
     # the agent
@@ -128,7 +140,11 @@ class _Supervisor:
         self, argv: list[str], environ: dict[str, str], stdin: int | None, *, ignore_hang_up: bool
     ) -> None:
         failed, report = _pipe()
-        self.agent = os.fork()
+        try:
+            self.agent = os.fork()
+        except OSError as error:
+            self.how = {"exit_code": 126, "start_error": f"cannot start {argv[0]}: {error.strerror}"}
+            return
         if not self.agent:
             signal.signal(signal.SIGHUP, signal.SIG_IGN if ignore_hang_up else signal.SIG_DFL)
             _become_agent(self.spool, argv, environ, stdin, report)
@@ -139,11 +155,7 @@ class _Supervisor:
             os.waitpid(self.agent, 0)
             number = int(why)
             code = 127 if number == errno.ENOENT else 126
-            self._end({"exit_code": code, "start_error": f"cannot start {argv[0]}: {os.strerror(number)}"})
-            return
-        token = process_token(self.agent)
-        with contextlib.suppress(OSError):  # a full disk; it is asked for only when this process is gone
-            self.spool.write_json("agent.json", {"pid": self.agent, "token": token, "boot_id": boot_id()})
+            self.how = {"exit_code": code, "start_error": f"cannot start {argv[0]}: {os.strerror(number)}"}
 
     def _reap(self) -> None:
         while True:
@@ -154,22 +166,21 @@ class _Supervisor:
             if not pid:
                 return
             if pid == self.agent:
-                code = os.waitstatus_to_exitcode(status)
-                self._end({"exit_code": code} if code >= 0 else {"signal": signal.Signals(-code).name})
+                self.how = _how(os.waitstatus_to_exitcode(status))
             elif pid == self.recorder:
                 self._recorder_ended(os.waitstatus_to_exitcode(status))
 
     def _end(self, how: dict[str, Any]) -> None:
         left = _left_behind(self.spool.run_id)
-        if self.kill_at is not None and left:
-            left = _stop_all(self.spool.run_id)
-        status = {**how, "ts": time.time(), "mono": time.monotonic(), "sent": self.sent, "left": left}
-        self.spool.write_exit(status)
+        if left:
+            left = _stop_all(self.spool.run_id, gently=self.kill_at is None)
+        told = {"sent": self.sent[-_TOLD:], "left": left[:_TOLD], "left_count": len(left)}
+        self.spool.write_exit({**how, "ts": time.time(), "mono": time.monotonic(), **told})
         self.ended = True
         self.kill_at = None
 
     def _signal(self, number: int, by: str) -> None:
-        if self.ended:
+        if self.how is not None:
             return
         self.sent.append({"signal": signal.Signals(number).name, "by": by})
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -192,11 +203,12 @@ class _Supervisor:
             self.control_read += len(new)
             *lines, self.control_rest = (self.control_rest + new).split(b"\n")
             for line in lines:
-                with contextlib.suppress(ValueError, KeyError, AttributeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError):
                     request = json.loads(line)
                     if request["act"] == "cancel":
+                        grace = float(request.get("grace", _GRACE))
                         self._signal(signal.SIGTERM, "cancel")
-                        self.kill_at = time.monotonic() + float(request.get("grace", _GRACE))
+                        self.kill_at = time.monotonic() + grace
                     elif request["act"] == "signal":
                         self._signal(signal.Signals[request["signal"]], str(request.get("by", "signal")))
         if self.kill_at is not None and not self.ended and time.monotonic() >= self.kill_at:
@@ -207,14 +219,24 @@ class _Supervisor:
 
     def _recorder_ended(self, code: int) -> None:
         self.recorder = 0
-        if code in (0, GIVE_UP):
+        if code in (0, GIVE_UP) or not self.spool.exists():
             self.recorder_done = True
             return
-        if self.ended:
-            self.late_tries += 1
-            self.recorder_done = self.late_tries >= _LATE_TRIES
+        if self.ended:  # one that was killed may come further the next time; one that failed will hardly
+            self.late += _LATE_ERROR if code > 0 else 1
+            self.recorder_done = self.late >= _LATE_PATIENCE
         self.restart_at = time.monotonic() + self.pause
         self.pause = min(self.pause * 2, 1.0)
+
+
+def _how(code: int) -> dict[str, Any]:
+    """How a process ended, from its exit code, which is negative for a signal."""
+    if code >= 0:
+        return {"exit_code": code}
+    try:
+        return {"signal": signal.Signals(-code).name}
+    except ValueError:  # a real-time signal has no name of its own
+        return {"exit_code": 128 - code}
 
 
 def _note(number: int, frame: object) -> None:
@@ -245,6 +267,11 @@ def _become_agent(spool: Spool, argv: list[str], environ: dict[str, str], stdin:
         for number in (*_FORWARDED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
+        # by the agent itself, which holds the supervisor's lock until it becomes the agent: at no moment can it be
+        # taken for dead. A full disk is no reason not to start; this is asked for only when the supervisor was killed.
+        with contextlib.suppress(OSError):
+            me = os.getpid()
+            spool.write_json("agent.json", {"pid": me, "token": process_token(me), "boot_id": boot_id()})
         os.dup2(os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin, 0)
         os.dup2(spool.open("stdout", os.O_WRONLY | os.O_APPEND), 1)
         os.dup2(spool.open("stderr", os.O_WRONLY | os.O_APPEND), 2)
@@ -256,9 +283,13 @@ def _become_agent(spool: Spool, argv: list[str], environ: dict[str, str], stdin:
 
 
 def _left_behind(run_id: str) -> list[dict[str, Any]]:
-    """Processes that carry this run's id and outlived the agent: they left its group or were put in the background."""
+    """Processes that carry this run's id and outlived the agent: they left its group or were put in the background.
+
+    The agents of runs that were started inside this one are among them, their supervisors and recorders are not: those
+    end when their run does.
+    """
     found: list[dict[str, Any]] = []
-    mark = f"DURASTREAM_RUN_ID={run_id}".encode()
+    marks = {f"DURASTREAM_RUN_ID={run_id}".encode(), f"DURASTREAM_PARENT_RUN_ID={run_id}".encode()}
     if not os.path.isdir("/proc/self"):
         return found
     for name in os.listdir("/proc"):
@@ -266,23 +297,40 @@ def _left_behind(run_id: str) -> list[dict[str, Any]]:
             continue
         try:
             with open(f"/proc/{name}/environ", "rb") as file:
-                if mark not in file.read().split(b"\0"):
+                if marks.isdisjoint(file.read().split(b"\0")):
                     continue
             with open(f"/proc/{name}/comm", encoding="utf-8", errors="replace") as file:
                 comm = file.read().strip()
         except OSError:
             continue
-        if process_token(int(name)) is not None:
+        if process_token(int(name)) is not None and not _holds_a_run(name):
             found.append({"pid": int(name), "name": comm})
     return found
 
 
-def _stop_all(run_id: str) -> list[dict[str, Any]]:
-    """After a cancel: end what the agent left behind, gently, then not; returns what is still there."""
-    for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0)):
+def _holds_a_run(process: str) -> bool:
+    """Whether a process is a supervisor or a recorder: it has the lock of a run open."""
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{process}/fd"):
+            with contextlib.suppress(OSError):
+                folder, name = os.path.split(os.readlink(f"/proc/{process}/fd/{fd}"))
+                if (
+                    name in ("supervisor.lock", "recorder.lock")
+                    and os.path.basename(os.path.dirname(folder)) == ".spool"
+                ):
+                    return True
+    return False
+
+
+def _stop_all(run_id: str, *, gently: bool) -> list[dict[str, Any]]:
+    """Wait for what is just ending anyway; after a cancel, not `gently`, end it. Returns what is still there."""
+    steps = ((0, _PARTING),) if gently else ((signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
+    for number, patience in steps:
         for process in _left_behind(run_id):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process["pid"], number)
+                if number == signal.SIGTERM:
+                    os.kill(process["pid"], signal.SIGCONT)
         deadline = time.monotonic() + patience
         while _left_behind(run_id) and time.monotonic() < deadline:
             time.sleep(0.02)

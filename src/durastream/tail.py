@@ -36,7 +36,7 @@ class Control:
         found = []
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 asked = json.loads(line)
                 fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
                 found.append(Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset)))
@@ -49,20 +49,32 @@ class Control:
 
 
 class Tail:
-    """One spool stream, read from where the recording ends."""
+    """One spool stream, read from where the recording ends.
 
-    def __init__(self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool) -> None:
+    `settled` says that the machine went down since: a file shorter than what is stored of it then lost its end, and
+    nothing in it is new.
+    """
+
+    def __init__(
+        self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool, settled: bool = False
+    ) -> None:
         self.stream = stream
         self.at = offset
         self.skip = skip
         self.digest = hashlib.sha256()
         self.shrunk = False
+        self.gapless = True
+        """Whether all that was read can still be read; not when the file was cut short in between."""
+        self._stop: int | None = None
         self._format = format_
         self._fd = spool.open(stream, os.O_RDONLY)
         self._skip_at = offset
         self._read_at = 0.0
         size = os.fstat(self._fd).st_size
         self.late_until = size if late else 0
+        if settled and size < offset:
+            self.gapless = False
+            self._stop = size
         for piece in _pieces(self._fd, 0, offset):
             self.digest.update(piece)
         self._source: Source | None = None
@@ -80,7 +92,15 @@ class Tail:
 
     def waiting(self) -> int:
         """Bytes not yet read; negative when the file was cut short."""
-        return os.fstat(self._fd).st_size - self.at
+        if self._stop is not None and self._stop < self.at:
+            return 0
+        size = os.fstat(self._fd).st_size
+        return (size if self._stop is None else min(size, self._stop)) - self.at
+
+    def stop_here(self) -> None:
+        """The agent has ended: what others still write to its files is no part of the run."""
+        if self._stop is None:
+            self._stop = os.fstat(self._fd).st_size
 
     def read(self, now: float, *, at_once: bool) -> list[Pending] | None:
         """What the next bytes hold; None when there are none, or so few that more may come at once."""
@@ -93,7 +113,7 @@ class Tail:
             return None
         self._read_at = now
         source = self.source
-        data = os.pread(self._fd, _READ, self.at)
+        data = os.pread(self._fd, min(_READ, waiting), self.at)
         self.at += len(data)
         self.digest.update(data)
         return self._new(source.feed(data))
@@ -114,6 +134,7 @@ class Tail:
     def _start_over(self) -> None:
         """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
         self.shrunk = True
+        self.gapless = False
         self.at = self.late_until = 0
         self._source = None
 

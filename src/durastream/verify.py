@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from durastream import answer
 from durastream.answer import Finding, first_difference
+from durastream.errors import RecordingError
 from durastream.events import Event, chain, genesis, show_hash
 from durastream.state import RunState
 
@@ -124,7 +125,7 @@ class Checker:
             if mine.get(name) == packet.get(name):
                 continue
             if name == "answer":
-                self._compare_answer(packet.get(name) or {}, mine.get(name) or {}, seq)
+                self._compare_answer(_object(packet.get(name)), _object(mine.get(name)), seq)
             else:
                 told, found = _brief(packet.get(name)), _brief(mine.get(name))
                 self.found("packet", f"run.completed says {name} {told}, its events say {found}", seq)
@@ -175,13 +176,19 @@ class Checker:
                 self.found("draft", f"the stored draft of {message_id!r} differs from its events at character {at}")
 
     def _compare_snapshot(self, seq: int, fetch: Callable[[], RunState]) -> None:
-        if fetch().dump() != self.state.dump():
+        try:
+            same = fetch().dump() == self.state.dump()
+        except RecordingError as error:
+            self.found("snapshot", str(error), seq)
+            return
+        if not same:
             self.found("snapshot", f"the snapshot stored at event {seq} differs from its events", seq)
 
     def _compare_raw(self, raw: Mapping[str, tuple[int, str]]) -> None:
         for stream, (length, sha256) in raw.items():
-            named = (self._packet or {}).get("raw", {}).get(stream)
-            if named is not None and (named.get("length"), named.get("sha256")) != (length, sha256):
+            told = _object(_object(self._packet).get("raw"))
+            named = _object(told.get(stream))
+            if stream in told and (named.get("length"), named.get("sha256")) != (length, sha256):
                 self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded")
 
     def _compare_joined(self) -> None:
@@ -190,6 +197,11 @@ class Checker:
         for seq, joined in self._joined:
             if joined.dump() != whole:
                 self.found("late-join", f"joining at event {seq} gives another state than reading from the start", seq)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """What is said of something, if anything is: a recording may hold whatever was put into it."""
+    return value if isinstance(value, dict) else {}
 
 
 def _brief(value: object) -> str:

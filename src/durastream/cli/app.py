@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import inspect, manage
+from durastream.cli import inspect, listing, manage
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, RUN_FORMATS, VIEWS, Request, check
@@ -31,7 +31,7 @@ _Mistake: type[Exception] = typer.BadParameter.__bases__[0]
 Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")]
 
 
 def _version(asked: bool) -> None:
@@ -42,7 +42,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _global(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
 ) -> None:
     pass
@@ -56,11 +58,11 @@ def _global(
 )
 def run_command(
     command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="What to run, or pkg.module:function of Python.")
+        list[str], typer.Argument(metavar="COMMAND", help="What to run, or pkg.module:function of Python.")
     ],
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
-    name: Annotated[str | None, typer.Option("--name", help="A name for the run.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for the run.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
     store: Store = None,
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
@@ -89,16 +91,24 @@ def demo_command(
     store: Store = None,
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
 ) -> int:
-    """Record a built-in scripted agent, and say what to do with the recording."""
+    """Record a built-in scripted agent: a tour of the views."""
     return manage.demo(Request((), view=view, name="demo", store=store, log=log), fast=fast)
 
 
 @app.command("attach", epilog="Exits with the run's exit code when it saw the end, with 0 when you left before it.")
 def attach_command(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="The run; the newest live one if left out.")
+        str | None, typer.Argument(metavar="RUN", help="The run; the newest live one if left out.")
     ] = None,
-    start: Annotated[str, typer.Option("--from", metavar="WHERE", help="start, now, or an event's number.")] = "auto",
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="WHERE",
+            help="start, now, or an event's number. [default: now; with --view json start]",
+            show_default=False,
+        ),
+    ] = "auto",
     view: View = "auto",
     store: Store = None,
 ) -> int:
@@ -127,26 +137,28 @@ def replay_command(
 @app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")
 def verify_command(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="The runs; the latest if left out.")
+        list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
     json_: Json = False,
     store: Store = None,
 ) -> int:
-    """Check that a recording is whole, and that the answer agrees with what was streamed."""
+    """Check a recording: is it whole, is the answer what was streamed?"""
     return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, as_json=json_)
 
 
 @app.command("list")
 def list_command(
     json_: Json = False,
-    status: Annotated[str | None, typer.Option("--status", metavar="S", help="Only runs with this status.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most this many.")] = None,
     store: Store = None,
 ) -> int:
     """List the runs, newest first."""
-    return inspect.list_runs(attached_store(store), as_json=json_, status=status, limit=limit)
+    return listing.list_runs(attached_store(store), as_json=json_, status=status, limit=limit)
 
 
 @app.command("show")
@@ -178,25 +190,27 @@ def cat_command(run: Run, store: Store = None) -> int:
 @app.command("cancel")
 def cancel_command(
     run: Run,
-    grace: Annotated[float, typer.Option("--grace", metavar="SECONDS", min=0, help="Before SIGKILL.")] = 10.0,
+    grace: Annotated[
+        float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long to wait before SIGKILL.")
+    ] = 10.0,
     store: Store = None,
 ) -> int:
-    """End a run: SIGTERM, and SIGKILL to what is left. That it was asked for is recorded."""
+    """End a run: SIGTERM, then SIGKILL. The act is recorded."""
     return manage.cancel(attached_store(store), run, grace)
 
 
 @app.command("recover")
 def recover_command(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run; all orphaned ones if left out.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; all orphaned ones if left out.")] = None,
     store: Store = None,
 ) -> int:
-    """Finish the recording of a run whose supervisor and recorder are gone."""
+    """Finish a recording whose supervisor and recorder are gone."""
     return manage.recover_runs(attached_store(store), run)
 
 
 @app.command("rm")
 def rm_command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="The runs.")], store: Store = None
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None
 ) -> int:
     """Remove runs for good."""
     return manage.remove(attached_store(store), runs)
@@ -204,14 +218,14 @@ def rm_command(
 
 @app.command("init")
 def init_command(
-    folder: Annotated[str, typer.Argument(metavar="[DIR]", help="Where the recordings folder goes.")] = ".",
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the recordings folder goes.")] = ".",
 ) -> int:
-    """Make a recordings folder here; runs started below it are kept there."""
+    """Make a recordings folder, for all runs started below here."""
     return manage.init(Path(folder))
 
 
 def main(words: list[str]) -> int:
-    """Run a command line; returns the exit code. Words that are off become one line on stderr; other errors come out."""
+    """Run a command line; returns the exit code. Words that are off become a line on stderr, other errors come out."""
     command: Callable[..., Any] = typer.main.get_command(app)
     try:
         return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 
 from durastream.cli.launch import current_folder
-from durastream.errors import DurastreamError
+from durastream.errors import DurastreamError, NotARecording
+from durastream.follow import wait_for_reader
 from durastream.location import find_store
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
-from durastream.stores import FolderStore, Found
+from durastream.stores import FolderStore, Found, Reader
+from durastream.stores.folder import open_reader
 from durastream.stores.sqlite import settle
 from durastream.supervisor import spawn_recorder
 
-__all__ = ["attached_store", "find", "finish_orphans", "put"]
+__all__ = ["attached_store", "find", "finish_orphans", "open_found", "put"]
+
+_RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 
 
 def put(text: str) -> None:
@@ -42,14 +47,30 @@ def finish_orphans(store: FolderStore, only: str | None = None) -> None:
                 recover(spool)
 
 
-def find(store: FolderStore, ref: str) -> Found:
+def find(store: FolderStore, ref: str, *, finish: bool = True) -> Found:
     """The run that is meant, its recording finished if it was orphaned. Raises RunNotFound or RunAmbiguous."""
     found = store.find(ref)
-    if found.store is not None:
-        at = FolderStore(found.store)
-        finish_orphans(at, found.run_id)
-        if found.path is None:
-            return found._replace(path=at.path(found.run_id))
-        if found.path.endswith(".db") and not Spool(found.store, found.run_id).exists():
-            settle(found.path)
+    _check_id(found.run_id, found.path)
+    if found.store is None or not finish:
+        return found
+    at = FolderStore(found.store)
+    finish_orphans(at, found.run_id)
+    if found.path is None:
+        return found._replace(path=at.path(found.run_id))
+    if found.path.endswith(".db") and not Spool(found.store, found.run_id).exists():
+        settle(found.path)
     return found
+
+
+def open_found(store: FolderStore, found: Found) -> Reader:
+    """A reader for a run that was asked for, recorded or just beginning."""
+    begins = found.store is not None and Spool(found.store, found.run_id).exists()  # its file may be half made
+    at = FolderStore(found.store) if found.store is not None else store
+    reader = wait_for_reader(at, found.run_id) if begins or found.path is None else open_reader(found.path)
+    _check_id(reader.run_id, reader.path)
+    return reader
+
+
+def _check_id(run_id: str, path: str | None) -> None:
+    if not _RUN_ID.match(run_id):  # a recording is data: its id must not lead to another folder
+        raise NotARecording(f"{path} has the run id {run_id!r}, which durastream never gives")

@@ -31,6 +31,11 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
     except BrokenPipeError:
         drop_output()
         return 128 + signal.SIGPIPE
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # Rich and Typer make a plain 1 of it
+            drop_output()
+            return 128 + signal.SIGPIPE
+        raise
     except KeyboardInterrupt:
         return 130
     except DurastreamError as error:
@@ -42,14 +47,15 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
         if debug:
             raise
         drop_output()
-        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-        say(f"{where}{error.strerror or error}")
+        named = isinstance(error.filename, (str, bytes))
+        where = os.fsdecode(error.filename) if named else "cannot write the output"
+        say(f"{where}: {error.strerror or error}")
         return 1
     return code
 
 
 def open_streams() -> None:
-    """Put the null device where the caller has closed stdin, stdout or stderr: the next file opened would land there."""
+    """Put the null device where the caller has closed stdin, stdout or stderr, before another file lands there."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)

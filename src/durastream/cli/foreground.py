@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
 
+from durastream.cli.ending import drop_output, say
 from durastream.cli.launch import Request, Started, launch
 from durastream.cli.signals import Detached, Interrupts
-from durastream.errors import RecordingError
+from durastream.errors import NotARecording, RecordingError
 from durastream.spool import Spool
 
 __all__ = ["conclude", "exit_code_of", "run"]
@@ -25,44 +27,34 @@ def run(request: Request) -> int:
         print(started.spool.run_id)  # noqa: T201 - the one thing that scripts read
         return 0
     view = request.view
-    if view == "auto":
-        view = "live" if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "raw"
-        if view == "raw" and sys.stdout.isatty():
-            view = "plain"
+    if view == "auto" and not sys.stdout.isatty():
+        view = "raw"
     interrupts = Interrupts(started.spool)
     run_id = started.spool.run_id
     try:
-        with interrupts.handled(ctrl_c=view != "live"):
+        with interrupts.handled():
             if view == "raw":
                 _pass_through(started)
             elif view != "none":
                 from durastream.cli.watch import watch_run
 
-                if watch_run(started.spool, view, interrupts):
-                    _say(f"detached: run {run_id} goes on: durastream attach {run_id}")
-                    return 0
+                with contextlib.suppress(NotARecording):  # the recorder could not even begin: `conclude` says why
+                    if watch_run(started.spool, view, interrupts):
+                        say(f"detached: run {run_id} goes on: durastream attach {run_id}")
+                        return 0
             _wait(started)
             return conclude(started.spool)
     except Detached as left:
-        with contextlib.suppress(OSError):
-            _say(f"detached: run {run_id} goes on: durastream attach {run_id}")
+        say(f"detached: run {run_id} goes on: durastream attach {run_id}")
         return left.code
-    except BrokenPipeError:
-        _close_stdout()
-        _say(f"output closed: run {run_id} goes on: durastream attach {run_id}")
-        return 128 + signal.SIGPIPE
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"durastream: {text}\n")
-    sys.stderr.flush()
-
-
-def _close_stdout() -> None:
-    """Whoever read it has gone: let the interpreter's last flush go nowhere instead of failing."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
+    except OSError as error:
+        if error.filename is not None:
+            raise  # of a file, not of what we write to
+        closed = isinstance(error, BrokenPipeError)
+        drop_output()
+        why = "output closed" if closed else f"cannot write the output: {error.strerror}"
+        say(f"{why}: run {run_id} goes on: durastream attach {run_id}")
+        return 128 + signal.SIGPIPE if closed else 1
 
 
 def _wait(started: Started) -> None:
@@ -107,7 +99,10 @@ def _copy(source: int, target: int) -> bool:
     data = os.read(source, _PIECE)
     view = memoryview(data)
     while view:
-        view = view[os.write(target, view) :]
+        try:
+            view = view[os.write(target, view) :]
+        except BlockingIOError:  # whoever shares it with us made it so
+            select.select([], [target], [])
     return bool(data)
 
 
@@ -122,14 +117,14 @@ def conclude(spool: Spool) -> int:
         info = None
     if info is not None and info.status not in ("running", "orphaned"):
         verdict = "reconciled" if info.reconciled else "NOT reconciled"
-        _say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
+        say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
         if not info.reconciled:
-            _say(f"see what differs: durastream verify {info.run_id}")
+            say(f"see what differs: durastream verify {info.run_id}")
         return exit_code_of(info.exit_code, info.signal)
     trouble = spool.read_json("trouble.json") or {}
     message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
-    _say(f"{message}")
-    _say(f"run {spool.run_id} is not finished; what was recorded is kept: durastream recover {spool.run_id}")
+    say(message)
+    say(f"run {spool.run_id} is not finished; what was recorded is kept: durastream recover {spool.run_id}")
     status = spool.exit_status()
     if status is None:
         return 125
@@ -138,6 +133,7 @@ def conclude(spool: Spool) -> int:
 
 def exit_code_of(exit_code: int | None, signal_name: str | None) -> int:
     """The exit code that stands for how an agent ended: its own, 128+n for signal n, 125 when nobody saw it."""
-    if signal_name is not None:
-        return 128 + signal.Signals[signal_name]
-    return 125 if exit_code is None else exit_code
+    number = getattr(signal, signal_name, None) if isinstance(signal_name, str) else None
+    if isinstance(number, signal.Signals):
+        return 128 + number
+    return exit_code if isinstance(exit_code, int) and 0 <= exit_code < 256 else 125

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from functools import partial
+from math import isfinite
+from textwrap import wrap
 from typing import Any
 
-from durastream.cli.common import find, finish_orphans, put
+from durastream.cli.common import find, finish_orphans, open_found, put
+from durastream.cli.document import run_document
 from durastream.cli.ending import say
-from durastream.cli.document import run_document, run_fields
 from durastream.cli.foreground import exit_code_of
 from durastream.cli.launch import VIEWS
 from durastream.cli.watch import attach as attach_view
-from durastream.cli.watch import open_found
 from durastream.cli.watch import replay as replay_view
 from durastream.errors import RecordingError, RunNotFound, UsageError
 from durastream.follow import follow as follow_events
 from durastream.follow import read_all
 from durastream.replay import parse_position, parse_speed
 from durastream.spool import STREAMS, Spool
-from durastream.stores import FolderStore, Reader, RunInfo
+from durastream.stores import FolderStore, Reader
 from durastream.verify import Checker, Report, cut_points
 from durastream.views.safe import json_line, one_line, visible
 
-__all__ = ["attach", "cat", "events", "list_runs", "replay", "show", "verify"]
+__all__ = ["attach", "cat", "events", "replay", "show", "verify"]
+
+_WIDE = 1000
 
 
 def _check_view(view: str) -> None:
@@ -66,6 +70,10 @@ def replay(
     factor = parse_speed(speed)
     first = parse_position(start, "--from") if start is not None else None
     last = parse_position(stop, "--to") if stop is not None else None
+    if first and last and first[0] == last[0] and last[1] < first[1]:
+        raise UsageError(f"--to {stop} is before --from {start}")
+    if idle_limit is not None and not isfinite(idle_limit):
+        raise UsageError(f"--idle-limit {idle_limit}: a number of seconds")
     reader = open_found(store, find(store, ref))
     replay_view(reader, view, speed=factor, idle_limit=idle_limit, start=first, stop=last)
     _tell_damage(reader)
@@ -79,39 +87,14 @@ def _tell_damage(reader: Reader) -> None:
         say(f"{reader.path} ends in the middle of a line: what was whole is shown")
 
 
-def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: int | None) -> int:
-    """One line a run, newest first."""
-    finish_orphans(store)
-    infos = [info for info in store.infos() if status is None or info.status == status][:limit]
-    if as_json:
-        for info in infos:
-            put(json_line(json.dumps(run_fields(info))))
-        return 0
-    if not infos:
-        say(f"no runs in {store.folder}" + (f" with status {status}" if status else ""))
-        return 0
-    width = max(len(info.name or "") for info in infos)
-    for info in infos:
-        put(_list_line(info, min(width, 20)))
-    return 0
-
-
-def _list_line(info: RunInfo, name_width: int) -> str:
-    duration = "" if info.duration is None else f"{info.duration:.1f}s"
-    mark = " " if info.reconciled in (None, True) else "!"
-    name = one_line(info.name or "", 20)
-    name = f"{name:<{name_width}}  " if name_width else ""
-    command = one_line(" ".join(info.command), 60)
-    started = info.started_at[:19].replace("T", " ")
-    return f"{info.run_id}  {started}  {info.status:<11}{mark} {duration:>8}  {name}{command}"
-
-
 def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
     """All that is known of a run."""
     found = find(store, ref)
     reader = open_found(store, found)
-    state = reader.state()
     info = reader.info()
+    state = reader.state()
+    if state.completed is not None and info.seal is None:
+        info = reader.info()  # it ended between the two
     if info.status == "running" and not Spool(found.store or "", found.run_id).alive():
         info = info._replace(status="orphaned")
     if as_json:
@@ -166,7 +149,10 @@ def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | N
         raise UsageError("--seal is of one run")
     finish_orphans(store)
     if all_runs:
-        refs = [info.run_id for info in store.infos()]
+        refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
+        if not refs:
+            say(f"no runs in {store.folder}: nothing was verified")
+            return 0
     worst = 0
     for ref in refs or ["latest"]:
         try:
@@ -177,13 +163,14 @@ def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | N
             say(str(error))
             worst = 3
             continue
-        _put_report(report, as_json=as_json)
+        _put_report(report, as_json=as_json, with_seal=len(refs) < 2)
         worst = max(worst, 0 if report.ok else 1)
     return worst
 
 
 def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
-    reader = open_found(store, find(store, ref))
+    found = find(store, ref)
+    reader = open_found(store, found)
     stored = reader.snapshots()
     tried = stored[:: max(1, len(stored) // 6)]
     checker = Checker(
@@ -206,12 +193,15 @@ def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
     if getattr(reader, "torn", False):
         checker.found("torn", "the file ends in the middle of a line")
     report = checker.report(reader.drafts(), raw)
-    if seal is not None and report.seal != seal:
+    if not report.sealed and Spool(found.store or store.folder, found.run_id).alive():
+        report.findings[:] = [each for each in report.findings if each.code != "unsealed"]
+        checker.found("unsealed", f"it is still being recorded: so far {report.events} events, and no end")
+    if seal is not None and report.seal.removeprefix("sha256:") != seal.strip().lower().removeprefix("sha256:"):
         checker.found("seal", f"the seal is {report.seal}, not {seal}")
     return report
 
 
-def _put_report(report: Report, *, as_json: bool) -> None:
+def _put_report(report: Report, *, as_json: bool, with_seal: bool) -> None:
     if as_json:
         document = {
             "run_id": report.run_id,
@@ -224,8 +214,14 @@ def _put_report(report: Report, *, as_json: bool) -> None:
         put(json_line(json.dumps(document)))
         return
     if report.ok:
-        put(f"{report.run_id}  ok  {report.events} events, sealed {report.seal}")
+        put(f"{report.run_id}  ok: {report.events} events, sealed")
+        if with_seal:
+            put(f"{'':<{len(report.run_id)}}  {report.seal}")
         return
-    put(f"{report.run_id}  {len(report.findings)} findings in {report.events} events")
+    count = len(report.findings)
+    put(f"{report.run_id}  {count} finding{'s' * (count != 1)} in {report.events} events")
+    width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
     for finding in report.findings:
-        put(f"  {finding.code:<14} {one_line(finding.message, 300)}")
+        for line in wrap(one_line(finding.message, 300), max(20, width - 17)):
+            put(f"  {finding.code:<14} {line}")
+            finding = finding._replace(code="")

@@ -134,7 +134,7 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "started_at": _iso(started),
         "mono": time.monotonic(),
         "boot_id": boot_id(),
-        "parent_run_id": parent,
+        "parent_run_id": _text(parent) if parent else None,
         "versions": {"durastream": VERSION, "python": ".".join(map(str, sys.version_info[:3]))},
         "log": request.log,
         "format": request.format,
@@ -160,7 +160,7 @@ def current_folder(environ: Mapping[str, str] = os.environ) -> str:
 
 def _text(word: str) -> str:
     """A word of the command line as it can be stored: bytes that are no UTF-8 become visible escapes."""
-    return os.fsencode(word).decode("utf-8", "backslashreplace")
+    return word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _iso(seconds: float) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from durastream.cli.common import find, finish_orphans, put
 from durastream.cli.ending import say
 from durastream.cli.foreground import run
-from durastream.cli.launch import VIEWS, Request
+from durastream.cli.launch import Request, check
 from durastream.errors import DurastreamError, StoreUnwritable, UsageError
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore
+from durastream.stores.folder import open_reader
 from durastream.supervisor import spawn_recorder
 
 __all__ = ["cancel", "demo", "init", "recover_runs", "remove"]
@@ -25,33 +26,31 @@ _IGNORE = (
 
 def demo(request: Request, *, fast: bool) -> int:
     """Record the scripted agent by the same path as `run`, and say what can be done now."""
-    if request.view not in VIEWS:
-        raise UsageError(f"--view {request.view}: one of {', '.join(VIEWS)}")
+    check(request)
     view = request.view
     if view == "auto" and not sys.stdout.isatty():
         view = "plain"  # the demo prints nothing itself: what there is to see is in its events
     words = (sys.executable, "-P", "-m", "durastream.demo", *(["--fast"] if fast else []))
     code = run(request._replace(command=words, view=view))
     store = f" --store {request.store}" if request.store else ""
-    say(f"watch it again:  durastream replay latest --speed 4x{store}")
-    say(f"check it:        durastream verify latest{store}")
-    say("join a live one: durastream demo, and durastream attach in another terminal")
+    say(f"watch it again:  durastream replay demo --speed 4x{store}")
+    say(f"check it:        durastream verify demo{store}")
+    say(f"join one midway: durastream attach{store}, from a second terminal")
     return code
 
 
 def cancel(store: FolderStore, ref: str, grace: float) -> int:
     """Ask for the end of a run and wait until it is recorded."""
+    if not grace < 1e9:
+        raise UsageError(f"--grace {grace}: a number of seconds")
     found = find(store, ref)
     spool = Spool(found.store or store.folder, found.run_id)
-    if not spool.held("supervisor"):
-        info = FolderStore(spool.store).info(found.run_id)
-        if spool.agent_alive():
-            raise DurastreamError(
-                f"run {found.run_id} has lost its supervisor: end its agent by hand, then durastream recover"
-            )
-        say(f"run {found.run_id} is over: {info.status}")
-        return 1
-    spool.request(act="cancel", by="cancel", grace=grace)
+    try:
+        if not spool.held("supervisor"):
+            return _not_to_cancel(spool, found.path)
+        spool.request(act="cancel", by="cancel", grace=grace)
+    except FileNotFoundError:  # it ended just now
+        return _not_to_cancel(spool, found.path)
     deadline = time.monotonic() + grace + 30
     while spool.alive() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -59,39 +58,61 @@ def cancel(store: FolderStore, ref: str, grace: float) -> int:
     return 0
 
 
+def _not_to_cancel(spool: Spool, path: str | None) -> int:
+    if spool.agent_alive():
+        raise DurastreamError(
+            f"run {spool.run_id} has lost its supervisor: end its agent by hand, then durastream recover {spool.run_id}"
+        )
+    info = open_reader(path).info() if path is not None else FolderStore(spool.store).info(spool.run_id)
+    say(f"run {spool.run_id} is over: {info.status}")
+    return 1
+
+
 def recover_runs(store: FolderStore, ref: str | None) -> int:
     """Finish orphaned recordings, and say of each what came of it."""
-    ids = spools(store.folder) if ref is None else [store.find(ref).run_id]
+    if ref is None:
+        found = [Spool(store.folder, run_id) for run_id in spools(store.folder)]
+    else:
+        named = find(store, ref, finish=False)
+        found = [Spool(named.store or store.folder, named.run_id)]
     failed = 0
-    for run_id in ids:
-        spool = Spool(store.folder, run_id)
-        if not spool.exists():
-            say(f"run {run_id} is finished: there is nothing to recover")
-            continue
-        if spool.alive():
-            say(f"run {run_id} is being recorded: it was left alone")
-            continue
-        if spool.agent_alive():
-            spawn_recorder(spool)
-            say(f"run {run_id}: its agent still runs; a new recorder goes on with it")
-            continue
+    for spool in found:
         try:
-            recover(spool)
-            put(f"{run_id} {store.info(run_id).status}")
+            _recover_one(spool)
         except DurastreamError as error:
-            say(f"run {run_id}: {error}")
+            say(f"run {spool.run_id}: {error}")
             failed = error.exit_code
-    if not ids:
+    if not found:
         say(f"nothing to recover in {store.folder}")
     return failed
+
+
+def _recover_one(spool: Spool) -> None:
+    if not spool.exists():
+        say(f"run {spool.run_id} is finished: there is nothing to recover")
+    elif spool.alive():
+        say(f"run {spool.run_id} is being recorded: it was left alone")
+    elif spool.agent_alive():
+        spawn_recorder(spool)
+        say(f"run {spool.run_id}: its agent still runs; a new recorder goes on with it")
+    elif recover(spool):
+        put(f"{spool.run_id} {FolderStore(spool.store).info(spool.run_id).status}")
+    else:
+        say(f"run {spool.run_id} is being recovered by somebody else: it was left alone")
 
 
 def remove(store: FolderStore, refs: list[str]) -> int:
     """Remove runs; all are looked up before the first is removed."""
     finish_orphans(store)
-    for found in [store.find(ref) for ref in refs]:
-        FolderStore(found.store or store.folder).remove(found.run_id)
-        say(f"removed {found.run_id}")
+    for found in [find(store, ref, finish=False) for ref in refs]:
+        at = FolderStore(found.store or store.folder)
+        if found.path in (None, at.path(found.run_id)):
+            at.remove(found.run_id)
+            say(f"removed {found.run_id}")
+        else:  # a copy under another name: the run itself stays
+            for end in ("", "-wal", "-shm"):
+                Path(f"{found.path}{end}").unlink(missing_ok=True)
+            say(f"removed {found.path}")
     return 0
 
 
@@ -105,5 +126,5 @@ def init(folder: Path) -> int:
             ignore.write_text(_IGNORE, encoding="utf-8")
     except OSError as error:
         raise StoreUnwritable(f"cannot make {made}: {error.strerror}") from error
-    say(f"runs started below {folder.resolve()} are kept in {made}")
+    say(f"runs started below {folder.resolve()} are kept in {made.resolve()}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -42,22 +43,31 @@ class Interrupts:
             self._spool.request(act="signal", signal=name, by=by)
 
     @contextlib.contextmanager
-    def handled(self, *, ctrl_c: bool = True) -> Iterator[None]:
-        """Install the handlers for the time of a foreground run."""
+    def handled(self) -> Iterator[None]:
+        """Install the handlers for the time of a foreground run. A view may take Ctrl-C over, to show what was sent."""
 
         def passed_on(number: int, frame: FrameType | None) -> None:
             self._ask(signal.Signals(number).name, "signal")
 
         def interrupted(number: int, frame: FrameType | None) -> None:
-            self.interrupt()
+            said = ("\n" if os.isatty(2) else "") + f"durastream: {self.interrupt()}\n"
+            with contextlib.suppress(OSError):  # not through sys.stderr, which this may have interrupted
+                os.write(2, said.encode())
 
         def hung_up(number: int, frame: FrameType | None) -> None:
             raise Detached(128 + number)
 
-        handlers = {signal.SIGTERM: passed_on, signal.SIGQUIT: passed_on, signal.SIGHUP: hung_up}
-        if ctrl_c:
-            handlers[signal.SIGINT] = interrupted
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        handlers = {
+            signal.SIGINT: interrupted,
+            signal.SIGTERM: passed_on,
+            signal.SIGQUIT: passed_on,
+            signal.SIGHUP: hung_up,
+        }
+        before = {
+            number: signal.signal(number, handler)
+            for number, handler in handlers.items()
+            if signal.getsignal(number) != signal.SIG_IGN  # as nohup wants it, and a shell of its background jobs
+        }
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from durastream.cli.common import open_found
 from durastream.cli.signals import Interrupts
 from durastream.errors import RecordingError, UsageError
 from durastream.events import Event, show_hash
@@ -15,15 +16,14 @@ from durastream.replay import Position, cut, pace
 from durastream.spool import Spool
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
-from durastream.stores.folder import open_reader
 from durastream.views.outcome import Batches
 
-__all__ = ["attach", "choose_view", "open_found", "replay", "watch_run"]
+__all__ = ["attach", "choose_view", "replay", "watch_run"]
 
 
 def choose_view(view: str) -> str:
-    """What `auto` means here: the live screen in a terminal that can show it, else plain lines."""
-    if view != "auto":
+    """What `auto` means here: the live screen in a terminal that can show it, else plain lines; the same for `live`."""
+    if view not in ("auto", "live"):
         return view
     return "live" if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "") else "plain"
 
@@ -73,12 +73,7 @@ def watch_run(spool: Spool, view: str, interrupts: Interrupts) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
     reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
     batches = follow(reader, spool)
-    return show(view, batches, RunState(), run_id=spool.run_id, interrupts=interrupts, running=True)
-
-
-def open_found(store: FolderStore, found: Found) -> Reader:
-    """A reader for a run that was asked for, recorded or just beginning."""
-    return open_reader(found.path) if found.path is not None else wait_for_reader(store, found.run_id)
+    return show(choose_view(view), batches, RunState(), run_id=spool.run_id, interrupts=interrupts, running=True)
 
 
 def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[RunState, bool]:
@@ -110,6 +105,9 @@ def _start(start: str, view: str, reader: Reader) -> int:
         return reader.head().seq
     if not start.isdecimal():
         raise UsageError(f"--from {start}: start, now, or an event's number")
+    last = reader.head().seq
+    if int(start) > last + 1:
+        raise UsageError(f"--from {start}: run {reader.run_id} has {last} events so far")
     return max(0, int(start) - 1)
 
 

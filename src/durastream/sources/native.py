@@ -60,6 +60,8 @@ class NativeSource:
                 text = to_json(fields).decode()
                 if not text.isascii() or "\x7f" in text:
                     text = escape_terminal(text)
+                if "Infinity" in text:
+                    from_json(text, allow_inf_nan=False)  # 1e999 is read as infinity, which is no JSON
                 found.append(Pending(type_, fields, text, Src(stream, offset)))
             except (ValueError, KeyError, TypeError):
                 if line and not line.isspace():
@@ -112,7 +114,13 @@ def parse(line: bytes, src: Src) -> Pending:
         reason = check(type_, data)
         if reason is not None:
             return _rejected(reason, line, src)
-    return Pending(type_, data, escape_terminal(to_json(data).decode()), src)
+    text = escape_terminal(to_json(data).decode())
+    if "Infinity" in text:
+        try:
+            from_json(text, allow_inf_nan=False)
+        except ValueError:
+            return _rejected(f"{type_}: a number is out of range", line, src)
+    return Pending(type_, data, text, src)
 
 
 def claimed(line: bytes, src: Src) -> Pending | None:

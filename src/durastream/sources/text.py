@@ -26,6 +26,8 @@ class TextSource:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, data: bytes) -> list[Pending]:
+        if not data:
+            return []
         if self._held:
             if b"\n" not in data and sum(map(len, self._held)) < _HELD:
                 self._held.append(data)

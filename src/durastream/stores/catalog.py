@@ -12,11 +12,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 
-from durastream.stores.protocols import RunInfo
+from durastream.stores.protocols import RunInfo, run_info
 
 __all__ = ["FILE", "Stamp", "load", "save", "stamp"]
 
 FILE = ".catalog.db"
+_TABLE = "CREATE TABLE runs (run_id text primary key, inode integer, size integer, mtime integer, info text)"
 
 Stamp = tuple[int, int, int]
 """What tells that a recording is the one that was read: inode, size, time of its last change."""
@@ -38,10 +39,16 @@ def load(folder: str) -> dict[str, tuple[Stamp, RunInfo]]:
         return {}
     try:
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=0.2)) as db:
+            if db.execute("select sql from sqlite_master where lower(name) = 'runs'").fetchall() != [(_TABLE,)]:
+                return {}
             rows = db.execute("select run_id, inode, size, mtime, info from runs").fetchall()
-        return {run_id: ((inode, size, mtime), RunInfo(*json.loads(info))) for run_id, inode, size, mtime, info in rows}
-    except (sqlite3.Error, ValueError, TypeError):
+        return {run_id: ((inode, size, mtime), _info(info)) for run_id, inode, size, mtime, info in rows}
+    except (sqlite3.Error, ValueError, TypeError, RecursionError):
         return {}
+
+
+def _info(text: str) -> RunInfo:
+    return run_info(dict(zip(RunInfo._fields, json.loads(text), strict=True)))
 
 
 def save(folder: str, entries: Mapping[str, tuple[Stamp, RunInfo]], gone: Iterable[str] = ()) -> None:
@@ -52,10 +59,7 @@ def save(folder: str, entries: Mapping[str, tuple[Stamp, RunInfo]], gone: Iterab
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         with closing(sqlite3.connect(path, timeout=0.2)) as db, db:
             db.execute("pragma synchronous=off")
-            db.execute(
-                "create table if not exists runs (run_id text primary key, inode integer, size integer,"
-                " mtime integer, info text)"
-            )
+            db.execute(_TABLE.replace("TABLE runs", "TABLE IF NOT EXISTS runs"))
             db.executemany("delete from runs where run_id = ?", [(run_id,) for run_id in gone])
             db.executemany("insert or replace into runs values (?, ?, ?, ?, ?)", rows)
     except (OSError, sqlite3.Error):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLocked, RunNotFound, StoreError
+from durastream.events import dumps
 from durastream.spool import Spool, spools
 from durastream.stores import catalog
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
-from durastream.stores.protocols import Reader, RunInfo, Writer
+from durastream.stores.protocols import RUN_ID, Reader, RunInfo, Writer, run_info
 from durastream.stores.sqlite import SqliteReader, SqliteWriter
 
 __all__ = ["FolderStore", "Found", "open_reader", "open_store"]
 
 _ENDS = {"sqlite": ".db", "jsonl": ".jsonl"}
-_RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 _BACK = re.compile(r"@([1-9][0-9]{0,8})\Z")
 
 
@@ -44,6 +45,8 @@ def open_reader(path: str) -> Reader:
         return SqliteReader(path)
     if path.endswith(_ENDS["jsonl"]):
         return JsonlReader(path)
+    if not os.path.isfile(path):  # opening a pipe would wait for ever
+        raise NotARecording(f"{path} is not there, or not a plain file")
     try:
         with open(path, "rb") as file:
             magic = file.read(16)
@@ -96,7 +99,7 @@ class FolderStore:
             names = []
         for name in names:
             stem, end = os.path.splitext(name)
-            if end in _ENDS.values() and _RUN_ID.match(stem):
+            if end in _ENDS.values() and RUN_ID.match(stem):
                 found.add(stem)
         return list(found)
 
@@ -162,7 +165,7 @@ class FolderStore:
             if number > len(infos):
                 raise RunNotFound(f"there is no run {ref}: {len(infos)} in {self.folder}")
             return self._found(infos[number - 1].run_id)
-        fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if _RUN_ID.match(ref) else []
+        fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if RUN_ID.match(ref) else []
         named = [info.run_id for info in self.infos() if info.name == ref]
         if named:
             return self._found(named[0])
@@ -182,7 +185,11 @@ class FolderStore:
             raise RunNotFound(f"there is no file {ref}")
         reader = open_reader(path)
         reader.close()
-        return Found(reader.run_id, path, os.path.dirname(path))
+        folder, name = os.path.split(path)
+        own = name in (
+            reader.run_id + end for end in _ENDS.values()
+        )  # a copy has no spool: it is of another file's run
+        return Found(reader.run_id, path, folder if own else None)
 
     # removing
 
@@ -199,16 +206,13 @@ class FolderStore:
 
 
 def info_of(meta: dict[str, Any]) -> RunInfo:
-    """The run-level fields of a run that has only a spool yet."""
-    return RunInfo(
-        run_id=meta["run_id"],
-        name=meta.get("name"),
-        tags=meta.get("tags") or {},
-        command=meta["command"],
-        cwd=meta["cwd"],
-        started_at=meta["started_at"],
-        parent_run_id=meta.get("parent_run_id"),
-    )
+    """The run-level fields of a run that has only a spool yet. What is no text in them is replaced visibly."""
+    known = ("run_id", "name", "tags", "command", "cwd", "started_at", "parent_run_id")
+    fields = {"name": None, **{name: meta[name] for name in known if meta.get(name) is not None}}
+    try:
+        return run_info({"tags": {}, **json.loads(dumps(fields))})
+    except (TypeError, ValueError) as error:
+        raise NotARecording(f"the spool of a run does not say what run it is: {error}") from error
 
 
 def _unlink(path: str) -> None:

@@ -14,21 +14,33 @@ import errno
 import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Event, dumps, genesis, loads, parse_hash, show_hash
 from durastream.state import RunState, fold
-from durastream.stores.protocols import Batch, Head, RawChunk, RunInfo, completed_info, run_info
+from durastream.stores.packed import unpack
+from durastream.stores.protocols import (
+    LONGEST_RAW,
+    RUN_ID,
+    Batch,
+    Head,
+    RawChunk,
+    RunInfo,
+    completed_info,
+    run_info,
+)
 
 __all__ = ["JsonlReader", "JsonlWriter"]
 
 _PIECE = 1 << 20
+_HEADER = b'{"durastream":'
 _HASH = ',"hash":"sha256:'
 _HASH_LENGTH = len(_HASH) + 64 + len('"}')
 _LONGEST = 1 << 30
+_LONGEST_HEADER = 16 << 20  # the words of a command may take 2 MiB, six times that when escaped
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
 
 def _translate(error: OSError, path: str) -> StoreError:
@@ -61,6 +73,7 @@ class JsonlWriter:
     def create(cls, path: str, info: RunInfo) -> JsonlWriter:
         """Make the file, which must not be there. Raises StoreFull or StoreUnwritable."""
         header = {"durastream": FORMAT, **{k: v for k, v in info._asdict().items() if v is not None and k != "status"}}
+        fd = -1
         try:
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             _write(fd, (dumps(header) + "\n").encode())
@@ -71,16 +84,20 @@ class JsonlWriter:
             finally:
                 os.close(folder)
         except OSError as error:
+            _close(fd)
             raise _translate(error, path) from error
         return cls(path, fd, Head(0, genesis(info.run_id)), {})
 
     @classmethod
     def resume(cls, path: str) -> JsonlWriter | None:
-        """Open a recording to write on, a torn last line cut off; None when not even its header is whole."""
+        """Open a recording to write on, cut off behind the last line that can be read, so that the next is not lost.
+
+        None when not even its header is whole. Raises NotARecording or NewerFormat for what is not ours to go on with.
+        """
         try:
             reader = JsonlReader(path)
         except NotARecording:
-            if os.path.getsize(path) < 4096:
+            if _is_torn_header(path):
                 return None
             raise
         raw: dict[str, int] = {}
@@ -92,10 +109,12 @@ class JsonlWriter:
                 raw[entry.stream] = entry.offset + entry.length
         whole = reader.whole
         reader.close()
+        fd = -1
         try:
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
             os.ftruncate(fd, whole)
         except OSError as error:
+            _close(fd)
             raise _translate(error, path) from error
         return cls(path, fd, head, raw)
 
@@ -124,6 +143,20 @@ class JsonlWriter:
         os.close(self._fd)
 
 
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
+
+
+def _is_torn_header(path: str) -> bool:
+    """Whether a file is what is left when its recorder ended while it made it: part of a first line, or zeros."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        data = file.read(_LONGEST_HEADER)
+    return b"\n" not in data and (_HEADER.startswith(data[: len(_HEADER)]) or not data.strip(b"\0"))
+
+
 def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -143,66 +176,79 @@ class JsonlReader:
         self.damage: list[str] = []
         self.torn = False
         self.whole = 0
-        """Bytes up to the end of the last whole line seen."""
+        """Bytes up to the end of the last line that could be read."""
         self._fd: int | None = None
         self._at = 0
         self._seq = 0
         self._line = 0
+        self._told = 0
         self.header = self._read_header()
         self.run_id: str = self.header["run_id"]
         self._start = self._at
-        self._rest: list[Event] = []
 
     def _read_header(self) -> dict[str, Any]:
         if not os.path.isfile(self.path):
             raise NotARecording(f"{self.path} is not there, or not a plain file")
         try:
             with open(self.path, "rb") as file:
-                line = file.readline(1 << 20)
+                line = file.readline(_LONGEST_HEADER)
         except OSError as error:
             raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
         try:
             header = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             header = None
-        if not isinstance(header, dict) or not isinstance(header.get("run_id"), str) or "durastream" not in header:
+        if not isinstance(header, dict) or type(header.get("durastream")) is not int:
             raise NotARecording(f"{self.path} is no durastream recording: its first line is no header")
-        if not isinstance(header["durastream"], int) or header["durastream"] > FORMAT:
+        if header["durastream"] > FORMAT:
             raise NewerFormat(
                 f"{self.path} has format {header['durastream']}, this durastream reads up to {FORMAT}: upgrade it"
             )
+        if not isinstance(header.get("run_id"), str) or not RUN_ID.match(header["run_id"]):
+            raise NotARecording(f"{self.path} is no durastream recording: its header names no run")
         self._at = self.whole = len(line)
         self._line = 1
         return header
 
     def _lines(self) -> Iterator[bytes]:
         """Whole lines from where reading stands; the position follows what was given out."""
-        if self._fd is None:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = self._open()
         parts: list[bytes] = []
         at = self._at
-        while piece := os.pread(self._fd, _PIECE, at):
+        while piece := os.pread(fd, _PIECE, at):
             at += len(piece)
             if b"\n" not in piece:
                 parts.append(piece)
+                if at - self._at > _LONGEST:
+                    raise Damaged(f"{self.path}: line {self._line + 1} is longer than {_LONGEST >> 20} MiB")
                 continue
             lines = b"".join((*parts, piece)).split(b"\n")
             parts = [lines.pop()]
             for line in lines:
                 self._at += len(line) + 1
-                self.whole = max(self.whole, self._at)
                 self._line += 1
                 yield line
         self.torn = any(parts)
+
+    def _open(self) -> int:
+        if self._fd is None:
+            try:
+                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
+        return self._fd
 
     def scan(self) -> Iterator[Event | RawChunk]:
         """Everything from where reading stands, in file order."""
         for line in self._lines():
             try:
                 entry = _entry(line)
-            except (ValueError, KeyError, TypeError, IndexError, zlib.error):
-                self.damage.append(f"line {self._line} cannot be read: {line[:60]!r}")
+            except _UNREADABLE:
+                if self._line > self._told:
+                    self._told = self._line
+                    self.damage.append(f"line {self._line} cannot be read: {line[:60]!r}")
                 continue
+            self.whole = max(self.whole, self._at)
             if isinstance(entry, Event):
                 self._seq = entry.seq
             yield entry
@@ -211,34 +257,35 @@ class JsonlReader:
         self._at, self._seq, self._line = self._start, 0, 1
 
     def info(self) -> RunInfo:
-        info = run_info({"name": None, "tags": {}, "command": [], "cwd": "", "started_at": "", **self.header})
+        empty: dict[str, Any] = {"name": None, "tags": {}, "command": [], "cwd": "", "started_at": ""}
         last = self._last()
-        if last is None:
-            return info
-        info = info._replace(last_seq=last.seq)
-        if last.type == "run.completed":
-            info = completed_info(info, fold([last]), Head(last.seq, last.hash), show_hash(last.hash))
-        return info
+        try:
+            info = run_info({**empty, **self.header})
+            if last is not None and last.type == "run.completed":
+                info = completed_info(info, fold([last]), Head(last.seq, last.hash), show_hash(last.hash))
+                info = run_info(info._asdict())
+        except (ValueError, TypeError) as error:
+            raise Damaged(f"{self.path} does not say what run it is: {error}") from error
+        return info if last is None else info._replace(last_seq=last.seq)
 
     def _last(self) -> Event | None:
         """The last whole event, found from the end of the file."""
-        size = os.path.getsize(self.path)
+        fd = self._open()
+        size = os.fstat(fd).st_size
         reach = _PIECE
-        with open(self.path, "rb") as file:
-            while True:
-                start = max(self._start, size - reach)
-                file.seek(start)
-                lines = file.read(size - start).split(b"\n")[:-1]
-                for line in reversed(lines if start == self._start else lines[1:]):
-                    try:
-                        entry = _entry(line)
-                    except (ValueError, KeyError, TypeError, IndexError, zlib.error):
-                        continue
-                    if isinstance(entry, Event):
-                        return entry
-                if start == self._start:
-                    return None
-                reach *= 8
+        while True:
+            start = max(self._start, size - reach)
+            lines = os.pread(fd, size - start, start).split(b"\n")[:-1]
+            for line in reversed(lines if start == self._start else lines[1:]):
+                try:
+                    entry = _entry(line)
+                except _UNREADABLE:
+                    continue
+                if isinstance(entry, Event):
+                    return entry
+            if start == self._start:
+                return None
+            reach *= 8
 
     def head(self) -> Head:
         last = self._last()
@@ -261,7 +308,9 @@ class JsonlReader:
             events = self.read(state.seq, 5000 if upto is None else min(5000, upto - state.seq))
             if not events:
                 break
-            fold(events, state)
+            fold((event for event in events if upto is None or event.seq <= upto), state)
+            if events[-1].seq != state.seq:
+                break  # behind a gap
         return state
 
     def drafts(self) -> None:
@@ -274,11 +323,15 @@ class JsonlReader:
         raise Damaged(f"{self.path} keeps no snapshots")
 
     def raw(self, stream: str) -> Iterator[bytes]:
-        self._rewind()
-        for entry in self.scan():
-            if isinstance(entry, RawChunk) and entry.stream == stream:
-                yield zlib.decompress(entry.data)
-        self._rewind()
+        reader = JsonlReader(self.path)  # with a position of its own: whoever reads on meanwhile is not disturbed
+        try:
+            for entry in reader.scan():
+                if isinstance(entry, RawChunk) and entry.stream == stream:
+                    yield unpack(entry.data, entry.length)
+        except (ValueError, TypeError) as error:
+            raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
+        finally:
+            reader.close()
 
     def close(self) -> None:
         if self._fd is not None:
@@ -289,9 +342,15 @@ class JsonlReader:
 def _entry(line: bytes) -> Event | RawChunk:
     text = line.decode()
     if text.startswith('{"raw":'):
-        raw = json.loads(text)
-        return RawChunk(raw["raw"], raw["offset"], raw["length"], base64.b64decode(raw["zlib"], validate=True))
+        return _raw_chunk(json.loads(text))
     cut = len(text) - _HASH_LENGTH
     if cut < 0 or not text.startswith(_HASH, cut) or not text.endswith('"}'):
         raise ValueError("no hash at the end of the line")
     return loads(text[:cut] + "}", parse_hash(text[cut + len(_HASH) - len("sha256:") : -2]))
+
+
+def _raw_chunk(raw: dict[str, Any]) -> RawChunk:
+    stream, offset, length = raw["raw"], raw["offset"], raw["length"]
+    if type(stream) is not str or type(offset) is not int or type(length) is not int or not 0 <= length <= LONGEST_RAW:
+        raise ValueError("no place of raw bytes")
+    return RawChunk(stream, offset, length, base64.b64decode(raw["zlib"], validate=True))

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from durastream.events import Event
 from durastream.state import RunState
 
-__all__ = ["Batch", "Chunk", "Head", "MessageRow", "RawChunk", "Reader", "Row", "RunInfo", "Writer"]
+__all__ = [
+    "LONGEST_RAW",
+    "RUN_ID",
+    "Batch",
+    "Chunk",
+    "Head",
+    "MessageRow",
+    "RawChunk",
+    "Reader",
+    "Row",
+    "RunInfo",
+    "Writer",
+]
+
+RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
+"""What a run id looks like. It names files, so nothing else is taken for one, least of all from within a recording."""
+
+LONGEST_RAW = 64 << 20
+"""More bytes than a recorder puts into one raw chunk; what claims to hold more is not unpacked."""
 
 Row = tuple[int, str, bytes]
 """An event to append: seq, body, hash."""
@@ -85,6 +104,7 @@ class Writer(Protocol):
     raised may be there.
     """
 
+    path: str
     head: Head
     keeps_state: bool
     """Whether chunks, messages and snapshots of a batch are stored; where not, nobody need make them."""
@@ -142,9 +162,39 @@ class Reader(Protocol):
         """Let go of the file."""
 
 
-def run_info(run: dict[str, Any]) -> RunInfo:
-    """The run-level fields out of a mapping that may hold more of them."""
-    return RunInfo(**{name: run[name] for name in RunInfo._fields if name in run})
+_MAYBE_TEXT = (str, type(None))
+_KINDS: dict[str, tuple[type, ...]] = {
+    "run_id": (str,),
+    "name": _MAYBE_TEXT,
+    "tags": (dict,),
+    "command": (list,),
+    "cwd": (str,),
+    "started_at": (str,),
+    "parent_run_id": _MAYBE_TEXT,
+    "status": (str,),
+    "exit_code": (int, type(None)),
+    "signal": _MAYBE_TEXT,
+    "duration": (int, float, type(None)),
+    "last_seq": (int, type(None)),
+    "reconciled": (bool, type(None)),
+    "seal": _MAYBE_TEXT,
+}
+
+
+def run_info(run: Mapping[str, Any]) -> RunInfo:
+    """The run-level fields out of a mapping that may hold more of them.
+
+    Raises ValueError or TypeError when one is not what it must be: a recording may come from anybody.
+    """
+    info = RunInfo(**{name: run[name] for name in RunInfo._fields if name in run})
+    for name, kinds in _KINDS.items():
+        if type(getattr(info, name)) not in kinds:
+            raise TypeError(f"its {name} is {type(getattr(info, name)).__name__}")
+    if not RUN_ID.match(info.run_id):
+        raise ValueError(f"its run id is {info.run_id[:80]!r}")
+    if any(type(word) is not str for word in (*info.command, *info.tags.values())):
+        raise TypeError("a word of its command, or a tag, is no text")
+    return info
 
 
 def completed_info(info: RunInfo, state: RunState, head: Head, seal: str) -> RunInfo:

@@ -19,7 +19,8 @@ from typing import Any
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
 from durastream.state import RunState, fold
-from durastream.stores.protocols import Batch, Head, RunInfo, completed_info
+from durastream.stores.packed import unpack
+from durastream.stores.protocols import LONGEST_RAW, RUN_ID, Batch, Head, RunInfo, completed_info, run_info
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
 
@@ -32,6 +33,8 @@ _CHECKPOINT_PAGES = 4000
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
+_PROBED = 2000
+_UNREADABLE = (ValueError, KeyError, TypeError)
 
 
 def _translate(error: sqlite3.Error, path: str) -> StoreError:
@@ -54,6 +57,7 @@ class SqliteWriter:
     @classmethod
     def create(cls, path: str, info: RunInfo) -> SqliteWriter:
         """Make the file, which must not be there. Raises StoreFull or StoreUnwritable."""
+        db = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
             db = _open_for_writing(path)
@@ -69,6 +73,8 @@ class SqliteWriter:
             )
             db.execute("commit")
         except sqlite3.Error as error:
+            if db is not None:
+                db.close()
             raise _translate(error, path) from error
         except OSError as error:
             raise StoreUnwritable(f"cannot make {path}: {error.strerror}") from error
@@ -76,15 +82,24 @@ class SqliteWriter:
 
     @classmethod
     def resume(cls, path: str) -> SqliteWriter | None:
-        """Open a recording to write on; None when its creation was cut short and it holds nothing."""
+        """Open a recording to write on; None when its creation was cut short and it holds nothing.
+
+        Raises NotARecording or NewerFormat for what is not ours to go on with.
+        """
+        db = None
         try:
             db = _open_for_writing(path)
-            if not db.execute("select 1 from sqlite_master where name = 'run'").fetchone():
+            if not db.execute("select 1 from sqlite_master").fetchone():
                 db.close()
                 return None
+            _checked(db, path)
             run_id = db.execute("select run_id from run").fetchone()[0]
             row = db.execute("select seq, hash from log order by seq desc limit 1").fetchone()
         except sqlite3.Error as error:
+            if db is not None:
+                db.close()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+                raise NotARecording(f"{path} is no durastream recording: {error}") from error
             raise _translate(error, path) from error
         return cls(path, db, Head(*row) if row else Head(0, genesis(run_id)))
 
@@ -183,7 +198,7 @@ def _pack(text: str) -> str | bytes:
 
 
 def _unpack(kept: str | bytes) -> str:
-    return kept if isinstance(kept, str) else zlib.decompress(kept).decode()
+    return kept if isinstance(kept, str) else unpack(kept).decode()
 
 
 def _flat(value: Any) -> Any:
@@ -196,10 +211,11 @@ class SqliteReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.damage: list[str] = []
+        self._told: set[int] = set()
         self._copy: Any = None
         self._open: sqlite3.Connection | None = None
         row = self._query("select run_id from run") if self._query("select 1 from sqlite_master") else []
-        if not row:
+        if not row or not isinstance(row[0][0], str) or not RUN_ID.match(row[0][0]):
             self.close()
             raise NotARecording(f"{path} holds no run yet, or is no durastream recording")
         self.run_id: str = row[0][0]
@@ -243,63 +259,119 @@ class SqliteReader:
             raise Damaged(f"{path} cannot be read, nor a copy of it: {error}") from error
 
     def _query(self, sql: str, *values: Any) -> list[Any]:
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise Damaged(f"{self.path} is damaged: {error}") from error
+        while True:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if "decode to UTF-8" in str(error) and self._db.text_factory is str:
+                    self._db.text_factory = _readable  # one broken byte is no reason not to show the rest
+                    continue
+                self.close()
+                raise Damaged(f"{self.path} is damaged: {error}") from error
 
     def info(self) -> RunInfo:
         row = self._query(f"select {_INFO} from run")[0]
         values = dict(zip(RunInfo._fields, row, strict=True))
-        values["tags"] = json.loads(values["tags"] or "{}")
-        values["command"] = json.loads(values["command"] or "[]")
-        if values["reconciled"] is not None:
-            values["reconciled"] = bool(values["reconciled"])
-        info = RunInfo(**values)
-        if info.status != "running":
-            return info
+        try:
+            values["tags"] = json.loads(values["tags"] or "{}")
+            values["command"] = json.loads(values["command"] or "[]")
+            if values["reconciled"] is not None:
+                values["reconciled"] = bool(values["reconciled"])
+            info = run_info(values)
+            return info if info.status != "running" else run_info(self._ended(info)._asdict())
+        except (*_UNREADABLE, RecursionError) as error:
+            raise Damaged(f"{self.path} does not say what run it is: {error}") from error
+
+    def _ended(self, info: RunInfo) -> RunInfo:
+        """What the log says of a run whose recorder was killed before it wrote the run's row."""
         head = self.head()
-        last = self._query("select body from log where seq = ?", head.seq)
+        last = self.read(head.seq - 1, 1)
         info = info._replace(last_seq=head.seq)
-        if last and last[0][0].find('"type":"run.completed"', 0, 200) > 0:  # killed before it wrote the run's row
-            info = completed_info(info, fold([loads(last[0][0])]), head, show_hash(head.hash))
+        if last and last[0].type == "run.completed":
+            info = completed_info(info, fold(last), head, show_hash(head.hash))
         return info
 
     def head(self) -> Head:
-        row = self._query("select seq, hash from log order by seq desc limit 1")
+        try:
+            row = self._query("select seq, hash from log order by seq desc limit 1")
+        except Damaged:
+            row = self._sound_rows("select seq, hash from log order by seq")[-1:]
         return Head(*row[0]) if row else Head(0, genesis(self.run_id))
 
     def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
-        rows = self._query("select body, hash from log where seq > ? order by seq limit ?", after, limit)
-        try:
-            return loads_many(rows)
-        except (ValueError, KeyError, TypeError):
-            return self._read_around(rows)
-
-    def _read_around(self, rows: list[tuple[str, bytes]]) -> list[Event]:
-        found = []
-        for body, digest in rows:
+        while True:
             try:
-                found.append(loads(body, digest))
-            except (ValueError, KeyError, TypeError):
-                self.damage.append(f"an event cannot be read: {str(body)[:60]!r}")
+                rows = self._query("select seq, body, hash from log where seq > ? order by seq limit ?", after, limit)
+            except Damaged:
+                rows = self._rows_around(after, limit)
+            found = self._events(rows)
+            if found or not rows:
+                return found
+            after = rows[-1][0]  # none of these can be read: what is behind them can
+
+    def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
+        try:
+            found = loads_many([(body, digest) for _, body, digest in rows])
+            if all(map(_fits, rows, found)):
+                return found
+        except _UNREADABLE:
+            pass
+        found = []
+        for row in rows:
+            try:
+                event = loads(row[1], row[2])
+                if not _fits(row, event):
+                    raise ValueError("its seq, body or hash is of another event")
+                found.append(event)
+            except _UNREADABLE:
+                self._tell(row[0], f"event {row[0]} cannot be read: {str(row[1])[:60]!r}")
         return found
+
+    def _tell(self, seq: int, what: str) -> None:
+        if seq not in self._told:
+            self._told.add(seq)
+            self.damage.append(what)
+
+    def _sound_rows(self, sql: str, *values: Any) -> list[Any]:
+        """The rows before the first page that cannot be read."""
+        rows: list[Any] = []
+        with suppress(sqlite3.DatabaseError):
+            rows.extend(self._db.execute(sql, values))
+        return rows
+
+    def _rows_around(self, after: int, limit: int) -> list[Any]:
+        """The rows after a seq where a page is broken: those before it, or the first behind it."""
+        rows = self._sound_rows("select seq, body, hash from log where seq > ? order by seq limit ?", after, limit)
+        for seq in range(after + 1, after + 1 + _PROBED):
+            if rows:
+                break
+            rows = self._sound_rows("select seq, body, hash from log where seq = ?", seq)
+            if not rows:
+                self._tell(seq, f"event {seq} cannot be read: its place in {self.path} is damaged")
+        return rows
 
     def state(self, upto: int | None = None) -> RunState:
         upto = self.head().seq if upto is None else upto
         near = self._query("select max(seq) from snapshots where seq <= ?", upto)[0][0]
-        state = self.snapshot(near) if near else RunState()
+        state = RunState()
+        if near:
+            try:
+                state = self.snapshot(near)
+            except Damaged as error:
+                self._tell(-near, str(error))
         while state.seq < upto:
             events = self.read(state.seq, min(5000, upto - state.seq))
-            if not events:
+            fold((event for event in events if event.seq <= upto), state)
+            if not events or events[-1].seq != state.seq:
                 break
-            fold(events, state)
         return state
 
     def drafts(self) -> dict[str, str]:
         since = dict(self._query("select message_id, since from messages"))
-        texts = self._texts({id_: seq or 0 for id_, seq in since.items()}, None)
+        try:
+            texts = self._texts({id_: seq or 0 for id_, seq in since.items()}, None)
+        except _UNREADABLE as error:
+            raise Damaged(f"{self.path}: the stored drafts cannot be read: {error}") from error
         texts.pop(REASONING, None)
         return texts
 
@@ -321,22 +393,24 @@ class SqliteReader:
     def snapshot(self, seq: int) -> RunState:
         rows = self._query("select state from snapshots where seq = ?", seq)
         try:
-            saved = json.loads(zlib.decompress(rows[0][0]))
+            saved = json.loads(unpack(rows[0][0]))
+            if saved["seq"] != seq:
+                raise ValueError(f"it is of event {saved['seq']}")
             since = {message["message_id"]: message["since"] for message in saved["messages"]}
             texts = self._texts({**since, REASONING: 0}, seq)
             return RunState.load(saved, texts, texts.pop(REASONING))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error) as error:
+        except (*_UNREADABLE, IndexError, AttributeError, RecursionError) as error:
             raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
 
     def raw(self, stream: str) -> Iterator[bytes]:
         chunk = 0
         while rows := self._query(
-            "select chunk, data from raw where stream = ? and chunk > ? order by chunk limit 1", stream, chunk
+            "select chunk, length, data from raw where stream = ? and chunk > ? order by chunk limit 1", stream, chunk
         ):
-            chunk = rows[0][0]
+            chunk, length, data = rows[0]
             try:
-                yield zlib.decompress(rows[0][1])
-            except zlib.error as error:
+                yield unpack(data, min(max(length, 0), LONGEST_RAW))
+            except (ValueError, TypeError) as error:
                 raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
 
     def close(self) -> None:
@@ -352,6 +426,7 @@ def _open_to_read(path: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:
+        db.execute("pragma trusted_schema=off").close()
         db.execute("select 1 from sqlite_master").close()
     except sqlite3.Error:
         db.close()
@@ -370,13 +445,22 @@ def _checked(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
         db.close()
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
     marks = ", ".join("?" * len(_TABLES))
-    tables = db.execute(f"select type, sql from sqlite_master where name in ({marks})", _TABLES).fetchall()
-    if tables and (
+    tables = db.execute(f"select type, sql from sqlite_master where lower(name) in ({marks})", _TABLES).fetchall()
+    if db.execute("select 1 from sqlite_master").fetchone() and (
         len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
     ):
         db.close()
         raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
     return db
+
+
+def _fits(row: tuple[int, str, bytes], event: Event) -> bool:
+    """Whether an event is the one that its row says; what the chain hashes must be text, the hash 32 bytes."""
+    return row[0] == event.seq and type(row[1]) is str and type(row[2]) is bytes and len(row[2]) == 32
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _schema() -> str:

@@ -55,7 +55,8 @@ def pair(left: Text, right: Text, width: int) -> Text:
     room = width - right.cell_len - 2
     if not right or room < min(left.cell_len, 8):
         return _fit(left, width)
-    both = _fit(left, room, pad=True)
+    both = line()  # without a style of its own, which what is appended would take on
+    both.append_text(_fit(left, room, pad=True))
     both.append("  ")
     both.append_text(right)
     return both
@@ -157,7 +158,8 @@ def beside(left: Sequence[Text], right: Sequence[Text], left_width: int) -> list
     """Two columns as one list of lines."""
     lines = []
     for one, other in zip_longest(left, right):
-        joined = _fit(one if one is not None else line(), left_width, pad=True)
+        joined = line()
+        joined.append_text(_fit(one if one is not None else line(), left_width, pad=True))
         if other is not None:
             joined.append_text(other)
         lines.append(joined)

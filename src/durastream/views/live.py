@@ -62,7 +62,8 @@ def show(
         left = True
     if not screen.gone:
         with suppress(OSError):
-            console.print(summary(state, width=console.width, run_id=run_id, seal=screen.seal))
+            said = "" if on_interrupt is not None else screen.seal  # a run of one's own ends with a line that has it
+            console.print(summary(state, width=console.width, run_id=run_id, seal=said))
     return Outcome(left)
 
 

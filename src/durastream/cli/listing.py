@@ -1,0 +1,85 @@
+"""`durastream list`: one aligned line a run, cut to the width of the terminal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from datetime import datetime
+
+from durastream.cli.common import finish_orphans, put
+from durastream.cli.document import run_fields
+from durastream.cli.ending import say
+from durastream.errors import RecordingError, UsageError
+from durastream.stores import FolderStore, RunInfo
+from durastream.views.safe import json_line, one_line
+from durastream.views.words import duration, phrase
+
+__all__ = ["STATUSES", "list_runs"]
+
+STATUSES = ("running", "orphaned", "completed", "failed", "cancelled", "interrupted", "unknown")
+_NAME = 16
+_WIDE = 200
+
+
+def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: int | None) -> int:
+    """One line a run, newest first; what cannot be read is named on stderr."""
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"--status {status}: one of {', '.join(STATUSES)}")
+    finish_orphans(store)
+    known = list(store.infos())
+    infos = [info for info in known if status is None or info.status == status][:limit]
+    if as_json:
+        for info in infos:
+            put(json_line(json.dumps(run_fields(info))))
+    else:
+        names = max((len(info.name) for info in infos if isinstance(info.name, str)), default=0)
+        width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
+        for info in infos:
+            put(_fitting(_line(info, min(names, _NAME), time.time()), width))
+    unreadable = _unreadable(store, known)
+    for error in unreadable:
+        say(error)
+    if not infos and not unreadable and not as_json:
+        say(f"no runs in {store.folder}" + (f" with status {status}" if status else ""))
+    return 0
+
+
+def _line(info: RunInfo, name_width: int, now: float) -> str:
+    started = _started(info)
+    spent = duration(info.duration)
+    if info.duration is None and info.status == "running" and started is not None:
+        spent = duration(max(0.0, now - started.timestamp()), whole=True)
+    at = f"{started.astimezone():%Y-%m-%d %H:%M}" if started is not None else ""
+    stands = phrase(info.status, 12) + (" !" if info.reconciled is False else "")
+    name = f"{phrase(info.name, _NAME):<{name_width}}  " if name_width else ""
+    words = info.command if isinstance(info.command, list) else [info.command]
+    command = one_line(" ".join(phrase(word, _WIDE) for word in words[:50]), _WIDE)
+    return f"{phrase(info.run_id, 64):<6}  {at:<16}  {stands:<13}  {spent:>7}  {name}{command}".rstrip()
+
+
+def _started(info: RunInfo) -> datetime | None:
+    try:
+        return datetime.fromisoformat(info.started_at)
+    except (ValueError, TypeError):
+        return None
+
+
+def _fitting(text: str, width: int) -> str:
+    if text.isascii() and len(text) <= width:
+        return text
+    from rich.cells import cell_len, set_cell_size  # 13 ms to import, where there is something to cut
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def _unreadable(store: FolderStore, known: list[RunInfo]) -> list[str]:
+    """Why the recordings that are not among the known runs cannot be read."""
+    reasons = []
+    for run_id in sorted(set(store.run_ids()) - {info.run_id for info in known}):
+        try:
+            store.info(run_id)
+        except RecordingError as error:
+            reasons.append(str(error))
+    return reasons

@@ -1,0 +1,368 @@
+"""Commands that look at runs: attach, replay, verify, list, show, events, cat."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_kit import PATIENCE, Cli, eventually
+
+from durastream.spool import Spool
+
+LISTED = {
+    "run_id", "name", "tags", "command", "cwd", "parent_run_id", "status", "exit_code", "signal", "started_at",
+    "duration", "last_seq", "reconciled", "seal",
+}  # fmt: skip
+SHOWN = LISTED | {
+    "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
+    "log", "findings",
+}  # fmt: skip
+
+TALKS = """
+import json, os, sys, time
+def emit(type, **data):
+    with open(os.environ["DURASTREAM_EVENTS"], "a") as file:
+        file.write(json.dumps({"type": type, "data": data}) + "\\n")
+emit("plan.created", steps=[{"id": "a", "title": "Look", "status": "active"}, {"id": "b", "title": "Write"}])
+emit("step.started", step_id="s", title="search", kind="tool")
+emit("text.delta", message_id="answer", text="so far")
+"""
+
+
+# attach
+
+
+def test_attach_joins_the_newest_live_run_with_all_that_is_known(ds: Cli) -> None:
+    run_id, flag = ds.waiting(before=TALKS)
+    eventually(lambda: ds.show(run_id)["draft"] == "so far", "the draft")
+    viewer = ds.start("attach")
+    assert viewer.stdout is not None
+    known = b"".join(viewer.stdout.readline() for _ in range(5)).decode()
+    for each in ("; joined at event", "0/2", "▶ Look", "· Write", "▶ search (tool)"):
+        assert each in known
+    flag.touch()
+    out, err = viewer.communicate(timeout=PATIENCE)
+    assert viewer.returncode == 0, err
+    assert "✓ failed" not in out.decode()
+    assert "text     so far\n" in out.decode()
+    assert "seal     sha256:" in out.decode()
+
+
+def test_attach_gives_the_code_of_the_run_it_saw_end(ds: Cli) -> None:
+    run_id, flag = ds.waiting(before="import atexit\natexit.register(os._exit, 7)\n" if False else "")
+    viewers = [ds.start("attach", run_id, "--view", view) for view in ("plain", "json", "raw", "none")]
+    ds("cancel", run_id)
+    for viewer in viewers:
+        viewer.communicate(timeout=PATIENCE)
+        assert viewer.returncode == 128 + signal.SIGTERM
+    flag.touch()
+
+
+def test_several_viewers_see_the_same_and_one_that_is_killed_harms_nobody(ds: Cli) -> None:
+    run_id, flag = ds.waiting(before="print('one', flush=True)\n")
+    first, second, killed = (ds.start("attach", run_id, "--view", "json") for _ in range(3))
+    assert killed.stdout is not None
+    assert json.loads(killed.stdout.readline())["seq"] == 1
+    killed.kill()
+    flag.touch()
+    outs = [viewer.communicate(timeout=PATIENCE)[0] for viewer in (first, second)]
+    assert outs[0] == outs[1]
+    assert outs[0].decode() == ds("events", run_id).stdout
+    assert ds.show(run_id)["status"] == "completed"
+    ds("verify", run_id)
+
+
+@pytest.mark.parametrize("run", ["demo", "lines"])
+def test_attach_from_start_now_and_an_event(shelf: Cli, run: str) -> None:
+    everything = shelf("events", run).stdout
+    assert shelf("attach", run, "--view", "json").stdout == everything, "programs get it all"
+    assert shelf("attach", run, "--view", "json", "--from", "start").stdout == everything
+    assert shelf("attach", run, "--view", "json", "--from", "now").stdout == ""
+    tail = shelf("attach", run, "--view", "json", "--from", "100").stdout
+    assert tail == "".join(everything.splitlines(keepends=True)[99:])
+    whole = shelf("attach", run, "--view", "plain", "--from", "start").stdout
+    late = shelf("attach", run, "--view", "plain", "--from", "100").stdout
+    now = shelf("attach", run, "--view", "plain").stdout
+    assert whole.splitlines()[-1] == late.splitlines()[-1]
+    assert "joined at event 99\n" in late
+    assert len(now.splitlines()) < len(late.splitlines()) < len(whole.splitlines())
+    count = len(everything.splitlines())
+    assert f"--from {count + 2}: run" in shelf("attach", run, "--from", str(count + 2), code=2).stderr
+
+
+# replay
+
+
+@pytest.mark.parametrize("run", ["demo", "lines"])
+def test_replay_at_any_speed_gives_the_same_events(shelf: Cli, run: str) -> None:
+    everything = shelf("events", run).stdout
+    for options in (["--speed", "max"], ["--speed", "40x"], ["--idle-limit", "0"]):
+        assert shelf("replay", run, "--view", "json", *options).stdout == everything
+
+
+def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
+    events = [json.loads(line) for line in shelf("events", "demo").stdout.splitlines()]
+
+    def played(*options: str) -> list[int]:
+        out = shelf("replay", "demo", "--view", "json", "--speed", "max", *options).stdout
+        return [json.loads(line)["seq"] for line in out.splitlines()]
+
+    assert played("--from", "10", "--to", "12") == [10, 11, 12]
+    assert played("--to", "0.5s") == [event["seq"] for event in events if event["t"] <= 0.5]
+    assert played("--from", "0.5s") == [event["seq"] for event in events if event["t"] >= 0.5]
+    assert played("--from", "0:01", "--to", "1h") == [event["seq"] for event in events if event["t"] >= 1]
+    assert played("--from", "9999") == []
+    plain = shelf("replay", "demo", "--view", "plain", "--speed", "max", "--from", "100", "--to", "110").stdout
+    assert "joined at event 99\n" in plain.splitlines(keepends=True)[0]
+
+
+def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
+    """Each line comes no earlier than its event is due; how much later is the machine's business."""
+    process = shelf.start("replay", "slow", "--view", "json")
+    assert process.stdout is not None
+    came = []
+    for line in process.stdout:
+        came.append((time.monotonic(), json.loads(line)["t"]))
+    first, t_first = came[0]
+    assert came[-1][1] - t_first > 0.9
+    assert came[-1][0] - first >= (came[-1][1] - t_first) * 0.9
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_replay_of_raw_bytes(shelf: Cli) -> None:
+    assert shelf.bytes("replay", "slow", "--view", "raw", "--speed", "max").stdout == b"ab\nc\n"
+    assert shelf.bytes("replay", "three", "--view", "raw").stdout == b"out\n"
+    assert shelf("replay", "demo", "--speed", "max", "--view", "none").stdout == ""
+    assert "keeps no raw bytes of stdout" in shelf("replay", "demo", "--view", "raw", code=3).stderr
+
+
+# verify
+
+
+def test_verify_says_ok_with_the_seal(shelf: Cli) -> None:
+    shown = shelf.show("demo")
+    assert shelf("verify", "demo").stdout == (
+        f"{shown['run_id']}  ok: {shown['last_seq']} events, sealed\n        {shown['seal']}\n"
+    )
+    every = shelf("verify", "--all").stdout
+    assert len(every.splitlines()) == 4
+    assert every.count("  ok: ") == 4
+    assert shelf("verify").stdout.startswith(shelf.show("latest")["run_id"])
+    report = json.loads(shelf("verify", "lines", "--json").stdout)
+    assert report == {
+        "run_id": shelf.show("lines")["run_id"], "ok": True, "events": report["events"], "sealed": True,
+        "seal": shelf.show("lines")["seal"], "findings": [],
+    }  # fmt: skip
+
+
+def test_verify_against_a_seal(shelf: Cli) -> None:
+    seal = shelf.show("demo")["seal"]
+    shelf("verify", "demo", "--seal", seal)
+    shelf("verify", "demo", "--seal", seal.removeprefix("sha256:").upper())
+    done = shelf("verify", "demo", "--seal", seal[:-1] + ("0" if seal[-1] != "0" else "1"), code=1)
+    assert done.stdout.splitlines()[0].endswith("1 finding in 303 events" if "303" in done.stdout else "events")
+    assert "  seal " in done.stdout
+    assert "--seal is of one run" in shelf("verify", "--all", "--seal", seal, code=2).stderr
+
+
+def test_verify_finds_what_was_changed_in_a_database(ds: Cli) -> None:
+    ds("run", "--", "echo", "the answer")
+    path = next(ds.store.glob("*.db"))
+    with sqlite3.connect(path) as db:
+        assert db.execute("update log set body = replace(body, 'the answer', 'one answer')").rowcount
+    db.close()
+    done = ds("verify", code=1)
+    assert "hash-chain" in done.stdout
+    report = json.loads(ds("verify", "--json", code=1).stdout)
+    assert report["ok"] is False
+    assert {"hash-chain"} <= {finding["code"] for finding in report["findings"]}
+
+
+def test_verify_finds_what_was_changed_in_a_file_of_lines(ds: Cli) -> None:
+    ds("run", "--log", "jsonl", "--", "echo", "the answer")
+    path = next(ds.store.glob("*.jsonl"))
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace("the answer", "one answer"), encoding="utf-8")
+    assert "hash-chain" in ds("verify", code=1).stdout
+    path.write_text(whole[:-30], encoding="utf-8")
+    done = ds("verify", code=1)
+    assert "unsealed" in done.stdout
+    assert "torn" in done.stdout
+    path.write_text(whole, encoding="utf-8")
+    ds("verify")
+
+
+def test_verify_says_of_a_run_that_goes_on_that_it_is_not_sealed(ds: Cli) -> None:
+    run_id, flag = ds.waiting()
+    eventually(lambda: ds.show(run_id)["last_seq"], "an event")
+    done = ds("verify", run_id, code=1)
+    assert re.search(r"^  unsealed +it is still being recorded: so far \d+ events, and no end$", done.stdout, re.M)
+    assert json.loads(ds("verify", run_id, "--json", code=1).stdout)["sealed"] is False
+    flag.touch()
+    ds.finished(run_id)
+    ds("verify", run_id)
+
+
+def test_verify_all_counts_what_cannot_be_read(ds: Cli) -> None:
+    assert "nothing was verified" in ds("verify", "--all").stderr
+    ds("run", "--", "true")
+    (ds.store / "garbage.db").write_text("no database", encoding="utf-8")
+    done = ds("verify", "--all", code=3)
+    assert "garbage.db is no durastream recording" in done.stderr
+    assert " ok: " in done.stdout
+    listed = ds("list")
+    assert len(listed.stdout.splitlines()) == 1
+    assert "garbage.db is no durastream recording" in listed.stderr
+    ds("verify", "garbage", code=3)
+
+
+# list
+
+
+def test_list_is_aligned_and_newest_first(shelf: Cli) -> None:
+    lines = shelf("list").stdout.splitlines()
+    assert [line.split()[3] for line in lines] == ["completed", "completed", "completed", "failed"]
+    for line in lines:
+        assert re.match(r"[a-z0-9]{6}  \d{4}-\d\d-\d\d \d\d:\d\d  \w+ +[0-9.]+ m?s  \w+ +\S", line), line
+    assert len({line.index(name) for line, name in zip(lines, ("lines", "demo", "slow", "three"), strict=True)}) == 1
+
+
+def test_list_json_holds_the_run_level_fields(shelf: Cli) -> None:
+    infos = [json.loads(line) for line in shelf("list", "--json").stdout.splitlines()]
+    assert [info["name"] for info in infos] == ["lines", "demo", "slow", "three"]
+    assert all(info.keys() == LISTED for info in infos)
+    assert infos[-1]["tags"] == {"k": "v"}
+    assert [json.loads(line)["name"] for line in shelf("list", "--json", "--limit", "2").stdout.splitlines()] == [
+        "lines",
+        "demo",
+    ]
+    assert [json.loads(line)["name"] for line in shelf("list", "--json", "--status", "failed").stdout.splitlines()] == [
+        "three"
+    ]
+    assert shelf("list", "--status", "cancelled").stderr.endswith(" with status cancelled\n")
+
+
+# show
+
+
+def states(ds: Cli) -> dict[str, str]:
+    """A run in each of the states that there are, by its id; `ds` must be fresh."""
+    running, _ = ds.waiting(before=TALKS)
+    eventually(lambda: ds.show(running)["draft"] == "so far", "the draft")
+    made = {"running": running}
+    ds("run", "--view", "none", "--", "true")
+    made["completed"] = ds.show("latest")["run_id"]
+    ds("run", "--view", "none", "--", "false", code=1)
+    made["failed"] = ds.show("latest")["run_id"]
+    ds("run", "--view", "none", "--", "sh", "-c", "kill $$", code=143)
+    made["interrupted"] = ds.show("latest")["run_id"]
+    made["cancelled"], _ = ds.waiting(before=TALKS)
+    eventually(lambda: ds.show(made["cancelled"])["draft"] == "so far", "the draft")
+    ds("cancel", made["cancelled"])
+    return made
+
+
+def test_show_json_has_the_documented_fields_in_every_state(ds: Cli) -> None:
+    for status, run_id in states(ds).items():
+        shown = ds.show(run_id)
+        assert shown.keys() == SHOWN, status
+        assert shown["status"] == status
+        assert isinstance(shown["duration"], float)
+        assert isinstance(shown["last_seq"], int)
+        over = status != "running"
+        assert (shown["seal"] is not None) is over
+        assert (shown["reconciled"] is not None) is over
+        if status in ("running", "cancelled"):
+            check_talked(shown, over=over)
+
+
+def check_talked(shown: dict[str, Any], *, over: bool) -> None:
+    entry = {"id": "a", "title": "Look", "status": "active", "parent": None}
+    assert shown["plan"][0] == entry
+    (step,) = shown["steps"]
+    assert step.keys() == {"step_id", "title", "kind", "status", "parent", "started", "duration", "error"}
+    assert step["status"] == ("abandoned" if over else "active")
+    assert (shown["draft"], shown["answer"] is not None) == ("so far", over)
+    if over:
+        assert shown["answer"].keys() == {"message_id", "text", "sha256", "length"}
+        assert shown["answer"]["text"] == "so far"
+
+
+def test_an_orphan_is_shown_as_what_it_is(ds: Cli) -> None:
+    """Its supervisor and recorder are killed, and its folder does not let anybody finish it: so it stays orphaned."""
+    run_id, flag = ds.waiting(before=TALKS)
+    eventually(lambda: ds.show(run_id)["draft"] == "so far", "the draft")
+    spool = Spool(str(ds.store), run_id)
+    kill_ours(spool)
+    copy = ds.folder / "copy"
+    copy.mkdir()
+    for path in ds.store.glob(f"{run_id}.db*"):
+        shutil.copy(path, copy)
+    shown = ds.show(str(copy / f"{run_id}.db"))
+    assert (shown["status"], shown.keys() == SHOWN) == ("orphaned", True)
+    assert "orphaned: as of event" in ds("show", str(copy / f"{run_id}.db")).stdout
+    assert "is orphaned" in ds("attach", str(copy / f"{run_id}.db"), code=125).stderr
+    flag.touch()
+    eventually(lambda: not spool.agent_alive(), "the agent's end")
+    eventually(lambda: ds.show(run_id)["status"] == "unknown", "an honest end")
+
+
+def kill_ours(spool: Spool) -> None:
+    import os
+
+    for who in ("supervisor", "recorder"):
+        pid = Path(spool.file(f"{who}.lock")).read_text(encoding="ascii").strip()
+        os.kill(int(pid), signal.SIGKILL)
+    eventually(lambda: not spool.alive(), "their end")
+
+
+def test_show_for_people_names_what_there_is(shelf: Cli) -> None:
+    said = shelf("show", "demo").stdout
+    for each in ("✓ completed", "plan", "5/5", "✗ fetch", "timed out", "sources", "checks", "answer", "seal sha256:"):
+        assert each in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert max(map(len, shelf("show", "demo", env={"COLUMNS": "40"}).stdout.splitlines())) <= 71, "the seal is whole"
+    failed = shelf("show", "three").stdout
+    assert "✗ failed · exit code 3" in failed
+
+
+# events and cat
+
+
+def test_events_after_type_and_follow(ds: Cli) -> None:
+    run_id, flag = ds.waiting(before=TALKS)
+    eventually(lambda: ds.show(run_id)["draft"] == "so far", "the draft")
+    follower = ds.start("events", run_id, "--follow", "--type", "step.started", "--type", "run.completed")
+    assert follower.stdout is not None
+    assert json.loads(follower.stdout.readline())["data"]["step_id"] == "s"
+    now = ds("events", run_id).stdout
+    assert json.loads(now.splitlines()[-1])["type"] == "text.delta"
+    assert "step.completed" not in now
+    flag.touch()
+    out, _ = follower.communicate(timeout=PATIENCE)
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["run.completed"]
+    assert follower.returncode == 0
+    every = ds("events", run_id).stdout.splitlines(keepends=True)
+    assert ds("events", run_id, "--after", "3").stdout == "".join(every[3:])
+    assert ds("events", run_id, "--after", "9999").stdout == ""
+    assert ds("events", run_id, "--type", "no.such").stdout == ""
+
+
+def test_cat_prints_the_text_alone(ds: Cli) -> None:
+    run_id, flag = ds.waiting(before=TALKS)
+    eventually(lambda: ds("cat", run_id).stdout == "so far", "the draft")
+    flag.touch()
+    ds.finished(run_id)
+    assert ds("cat", run_id).stdout == "so far"
+    ds("run", "--", "printf", "no newline")
+    assert ds("cat", "latest").stdout == "no newline"
+    ds("run", "--", "true")
+    assert ds("cat", "latest").stdout == ""

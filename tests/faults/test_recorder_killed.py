@@ -1,0 +1,213 @@
+"""SIGKILL of the recorder, at any moment: nothing lost, nothing doubled, nothing reordered, and the agent lives."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from faults_kit import (
+    Box,
+    acknowledged,
+    driver,
+    eventually,
+    needs_strace,
+    prepared,
+    same_bytes,
+    steady,
+    stop,
+    traced,
+    written,
+)
+
+from durastream.recorder import recover
+from durastream.spool import Spool
+
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+SMALL = written(600)
+
+
+def files(spool: Spool, log: str) -> list[str]:
+    """The files of a recording, whether or not they are there."""
+    path = os.path.join(spool.store, spool.run_id)
+    return [f"{path}.db", f"{path}.db-wal"] if log == "sqlite" else [f"{path}.jsonl"]
+
+
+def killed_at(box: Box, acks: Path, call: str, n: int, *, mode: str = "honest", anywhere: bool = False) -> Spool | None:
+    """Record SMALL and kill the recorder when it makes a system call for the nth time; None when it came through."""
+    acks.unlink(missing_ok=True)
+    spool = prepared(box, SMALL)
+    strace = traced(f"{call}:signal=KILL:when={n}", calls=call, paths=[] if anywhere else files(spool, box.log))
+    done = subprocess.run([*strace, *driver(spool, acks, mode)], capture_output=True, timeout=30, check=False)
+    if done.returncode == 0:
+        return None
+    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), done.stderr.decode()
+    return spool
+
+
+def stored(box: Box, run_id: str, told: int) -> int:
+    """How many events a reader finds, with nobody repairing anything."""
+    try:
+        return len(box.look(run_id).events)
+    except Exception:  # noqa: BLE001 - killed while it made the file
+        assert told == 0
+        return 0
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("call", "points"),
+    [("pwrite64", (1, 3, 12, 30, 47, 49, 75, 110, 160, 222)), ("fdatasync", (1, 3, 5, 8, 13, 21, 29))],
+)
+def test_a_recorder_killed_at_a_write_has_stored_what_it_told_and_loses_and_doubles_nothing(
+    box: Box, tmp_path: Path, call: str, points: tuple[int, ...]
+) -> None:
+    if box.log == "jsonl" and call == "pwrite64":
+        call, points = "write", (1, 2, 3, 4, 6, 9, 14, 17, 19, 21)
+    tried = 0
+    for n in points:
+        spool = killed_at(box, tmp_path / "acks", call, n)
+        if spool is None:
+            continue
+        tried += 1
+        told = acknowledged(tmp_path / "acks")
+        found = stored(box, spool.run_id, told)
+        assert found >= told, f"{call} {n}: {told} events were told, {found} are there"
+        assert recover(spool)
+        box.whole(spool.run_id, SMALL)
+    assert tried >= len(points) - 3, f"only {tried} of {len(points)} points were reached"
+
+
+@needs_strace
+def test_the_harness_catches_a_recorder_that_tells_before_it_commits(box: Box, tmp_path: Path) -> None:
+    call = "pwrite64" if box.log == "sqlite" else "write"
+    caught = 0
+    for n in (60, 80, 110, 160) if box.log == "sqlite" else (3, 6, 9, 14):
+        spool = killed_at(box, tmp_path / "acks", call, n, mode="early")
+        assert spool is not None
+        told = acknowledged(tmp_path / "acks")
+        caught += stored(box, spool.run_id, told) < told
+    assert caught >= 3
+
+
+@needs_strace
+def test_the_harness_catches_a_recorder_that_forgets_where_it_had_read_to(box: Box, tmp_path: Path) -> None:
+    spool = killed_at(box, tmp_path / "acks", "fdatasync", 13 if box.log == "sqlite" else 8)
+    assert spool is not None
+    subprocess.run(driver(spool, tmp_path / "acks", "forgetful"), timeout=30, check=True)
+    with pytest.raises(AssertionError):
+        box.whole(spool.run_id, SMALL)
+
+
+@needs_strace
+@pytest.mark.parametrize("call", ["rename", "unlink", "rmdir"])
+def test_a_recorder_killed_between_the_end_and_the_removal_of_its_spool_leaves_a_run_that_is_over(
+    box: Box, tmp_path: Path, call: str
+) -> None:
+    tried = 0
+    for n in (1, 2, 5, 9):
+        spool = killed_at(box, tmp_path / "acks", call, n, anywhere=True)
+        if spool is None:
+            break
+        tried += 1
+        assert recover(spool)
+        assert not spool.exists()
+        box.whole(spool.run_id, SMALL)
+    assert tried
+    spool = prepared(box, SMALL)
+    assert recover(spool)
+    assert os.listdir(os.path.dirname(spool.path)) == [], "what was killed while it cleared up is cleared up by the next"
+
+
+@needs_strace
+def test_the_run_ends_at_once_when_its_recorder_is_killed_after_the_removal(box: Box) -> None:
+    # the recorder is the one process that renames its spool away; strace counts the calls of each process by itself
+    run_id, result = box.run(
+        "true", before=traced("rmdir:signal=KILL:when=1", calls="rmdir"), options=("--view", "none")
+    )
+    assert result.code == 0, result
+    box.whole(run_id)
+
+
+def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(box: Box) -> None:
+    chance = random.Random(7)
+    count = 12_000
+    live, child = box.watch(*steady(count, pause=0.006, code=3), options=("--view", "none"))
+    killed = 0
+    last = 0
+    while live.spool.exit_status() is None and killed < 12:
+        last = live.pid("recorder", other_than=last)
+        time.sleep(chance.uniform(0, 0.15))  # the moment is the point: any will do
+        stop(last)
+        killed += 1
+    assert child.wait(60) == 3, "the agent lived, and its exit code is the run's"
+    assert killed >= 5
+    found = box.whole(live.run_id, written(count), status="failed")
+    assert found.of("run.resumed")
+    assert box.cli("verify", live.run_id).code == 0
+
+
+@pytest.mark.timeout(180)
+def test_two_hundred_thousand_lines_come_through_five_kills(box: Box) -> None:
+    count = 100_000
+    live, child = box.watch(*steady(count, pause=0.0005), options=("--view", "none"))
+    last = 0
+    for aim in (1_000, 15_000, 30_000, 50_000, 70_000):
+        last = live.pid("recorder", other_than=last)
+        live.reaches(aim)
+        stop(last)
+    assert child.wait(90) == 0
+    found = box.whole(live.run_id, written(count))
+    assert len(found.of("run.resumed")) == 5
+    assert len(found.of("test.counted")) + "".join(d["text"] for d in found.of("text.delta")).count("\n") == 200_000
+
+
+def test_what_was_read_after_a_gap_is_marked_late(box: Box) -> None:
+    live = box.detach(*steady(3000, pause=0.02))
+    live.reaches(50)
+    first = live.pid("recorder")
+    stop(first, signal.SIGSTOP)
+    size = live.spool.size("events")
+    eventually(lambda: live.spool.size("events") > size + 5000, "the agent to go on")
+    stop(first)
+    live.ends()
+    found = box.whole(live.run_id, written(3000))
+    resumed = [event.seq for event in found.events if event.type == "run.resumed"]
+    assert len(resumed) == 1
+    late = [event.seq for event in found.events if event.late]
+    assert late
+    assert min(late) > resumed[0]
+    assert not found.events[-1].late
+    times = [event.t for event in found.events]
+    assert times == sorted(times)
+
+
+def test_a_file_that_was_just_begun_is_made_anew(box: Box) -> None:
+    end = ".db" if box.log == "sqlite" else ".jsonl"
+    for begun in (b"", b'{"durastream":1,"run_'):
+        spool = prepared(box, SMALL)
+        Path(box.folder, spool.run_id + end).write_bytes(begun if box.log == "jsonl" else b"")
+        assert recover(spool)
+        box.whole(spool.run_id, SMALL)
+
+
+def test_a_line_that_was_torn_in_the_middle_is_stored_once(box: Box) -> None:
+    if box.log == "sqlite":
+        pytest.skip("a transaction has no middle")
+    whole = prepared(box, SMALL)
+    assert recover(whole)
+    data = Path(box.path(whole.run_id)).read_bytes()
+    chance = random.Random(3)
+    for cut in (1, 60, len(data) - 1, *(chance.randrange(len(data)) for _ in range(25))):
+        spool = prepared(box, SMALL)
+        own = data[:cut].replace(whole.run_id.encode(), spool.run_id.encode())
+        Path(box.folder, f"{spool.run_id}.jsonl").write_bytes(own)
+        assert recover(spool)
+        found = box.look(spool.run_id)
+        assert found.end["status"] == "completed"
+        assert {finding.code for finding in found.report.findings} <= {"hash-chain"}  # the id is part of the chain
+        same_bytes(found, SMALL)

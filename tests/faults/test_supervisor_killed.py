@@ -1,0 +1,248 @@
+"""SIGKILL of the supervisor, alone and with the recorder: the agent lives, and nobody guesses how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from faults_kit import (
+    CLI,
+    PYTHON,
+    Box,
+    Live,
+    eventually,
+    needs_strace,
+    prepared,
+    steady,
+    stop,
+    traced,
+    written,
+)
+
+from durastream.recorder import recover
+from durastream.spool import Spool, process_token, spools
+from durastream.supervisor import launch
+
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+COUNT = 2000
+SEEN_NOT = "the agent's end was not seen: the supervisor was killed"
+
+
+def orphan(box: Box, *command: str) -> Live:
+    """A run whose supervisor and recorder were killed while its agent writes."""
+    live = box.detach(*command)
+    live.reaches(20)
+    supervisor, recorder = live.pid("supervisor"), live.pid("recorder")
+    stop(supervisor)
+    stop(recorder)
+    eventually(lambda: not live.spool.alive(), "both to be gone")
+    return live
+
+
+def test_the_recorder_goes_on_without_its_supervisor_and_ends_with_an_unknown_status(box: Box) -> None:
+    live, child = box.watch(*steady(COUNT, pause=0.03, code=7), stderr=subprocess.PIPE)
+    live.reaches(50)
+    agent, recorder = live.agent, live.pid("recorder")
+    stop(live.pid("supervisor"))
+    assert process_token(agent), "the agent lives on"
+    assert child.wait(30) == 125
+    found = box.whole(live.run_id, written(COUNT), status="unknown")
+    assert "exit_code" not in found.end
+    assert "signal" not in found.end
+    assert found.warnings == [SEEN_NOT]
+    assert not found.of("run.resumed"), f"recorder {recorder} went on"
+    assert child.stderr is not None
+    assert "unknown" in child.stderr.read()
+
+
+def test_an_orphaned_run_is_listed_as_such_and_finished_by_recover(box: Box) -> None:
+    live = orphan(box, *steady(300, pause=0.1, code=7))
+    eventually(lambda: not live.spool.agent_alive(), "the agent to end")
+    assert box.store.info(live.run_id).status == "orphaned"
+    done = box.cli("recover")
+    assert done.code == 0
+    assert done.out.split() == [live.run_id, "unknown"]
+    found = box.whole(live.run_id, written(300), status="unknown")
+    assert found.warnings == [SEEN_NOT]
+    assert box.cli("recover", live.run_id).code == 0
+
+
+@pytest.mark.parametrize("words", [("list",), ("attach", "--view", "none"), ("verify",)])
+def test_any_look_at_an_orphaned_run_finishes_it(box: Box, words: tuple[str, ...]) -> None:
+    live = orphan(box, *steady(300, pause=0.1))
+    eventually(lambda: not live.spool.agent_alive(), "the agent to end")
+    result = box.cli(*words, *(() if words == ("list",) else (live.run_id,)))
+    assert result.code == (125 if words[0] == "attach" else 0), result
+    box.whole(live.run_id, written(300), status="unknown")
+
+
+def test_recover_starts_a_new_recorder_for_an_agent_that_still_writes(box: Box) -> None:
+    live = orphan(box, *steady(COUNT, pause=0.05))
+    assert live.spool.agent_alive()
+    assert recover(live.spool) is False, "not while the agent lives"
+    done = box.cli("recover", live.run_id)
+    assert done.code == 0
+    assert "a new recorder goes on" in done.err
+    stop(live.pid("recorder"))  # and one more time
+    eventually(lambda: not live.spool.alive(), "the new recorder to be gone")
+    box.cli("list")
+    live.ends()
+    found = box.whole(live.run_id, written(COUNT), status="unknown")
+    assert len(found.of("run.resumed")) == 2
+
+
+def test_an_agent_that_was_gone_before_anyone_looked_is_not_taken_for_alive(box: Box) -> None:
+    """Its start time cannot be asked for any more: nothing known is not the same as nothing there."""
+    live = box.detach("true")
+    live.ends()
+    os.makedirs(live.spool.path)
+    live.spool.write_json("agent.json", {"pid": 999_999_999, "token": None, "boot_id": _boot()})
+    assert not live.spool.agent_alive()
+
+
+def test_the_pid_of_a_dead_agent_in_other_hands_does_not_keep_its_run_alive(box: Box) -> None:
+    spool = prepared(box, written(100), exit_code=None)
+    spool.write_json("agent.json", {"pid": os.getpid(), "token": "1", "boot_id": _boot()})
+    assert not spool.agent_alive()
+    assert recover(spool)
+    box.whole(spool.run_id, written(100), status="unknown")
+
+
+def test_an_agent_is_known_before_its_supervisor_can_die(box: Box) -> None:
+    """The agent writes down who it is itself, and holds its supervisor's lock until it has."""
+    os.makedirs(box.folder)
+    for _ in range(15):
+        spool = prepared(box, written(0), exit_code=None)
+        supervisor = launch(spool, ["sleep", "30"], dict(os.environ), None)
+        # killed at the first moment at which there can be an agent
+        children = f"/proc/{supervisor}/task/{supervisor}/children"
+        eventually(lambda children=children: _text(children), "the agent")
+        stop(supervisor)
+        os.waitpid(supervisor, 0)
+        eventually(lambda spool=spool: not spool.held("supervisor"), "the lock to be let go of")
+        assert spool.agent_alive()
+        agent = spool.read_json("agent.json")
+        assert agent is not None
+        stop(int(agent["pid"]))
+
+
+def test_two_recoveries_at_once_record_a_run_once(box: Box) -> None:
+    wrote = written(6000)
+    for _ in range(2):
+        spool = prepared(box, wrote)
+        pair = [box.open("recover", spool.run_id, stderr=subprocess.PIPE) for _ in range(3)]
+        assert [child.wait(30) for child in pair] == [0, 0, 0]
+        found = box.whole(spool.run_id, wrote)
+        assert not found.of("run.resumed")
+
+
+@needs_strace
+def test_a_recovery_that_is_killed_again_and_again_is_taken_up_by_the_next(box: Box) -> None:
+    wrote = written(6000)
+    call = "pwrite64" if box.log == "sqlite" else "fdatasync"
+    spool = prepared(box, wrote)
+    killed = 0
+    for n in (50, 60) if box.log == "sqlite" else (1, 3):
+        words = [*traced(f"{call}:signal=KILL:when={n}", calls=call), *CLI, "recover", spool.run_id]
+        done = subprocess.run(words, env=box.environ, capture_output=True, timeout=30, check=False)
+        killed += done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        if not spool.exists():
+            break
+    assert killed >= 2
+    if spool.exists():
+        assert box.cli("recover").code == 0
+    box.whole(spool.run_id, wrote)
+
+
+def test_a_run_that_is_just_beginning_is_not_taken_for_orphaned(box: Box) -> None:
+    """From its first file on, a new spool is held by whoever makes it."""
+    seen = []
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from durastream.recorder import recover\n"
+        "from durastream.spool import Spool, spools\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    for run_id in spools(sys.argv[2]):\n"
+        "        try:\n"
+        "            recover(Spool(sys.argv[2], run_id))\n"
+        "        except Exception: pass\n"
+    )
+    os.makedirs(box.folder)
+    vulture = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, box.environ["PYTHONPATH"], box.folder], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert vulture.stdout is not None
+        assert vulture.stdout.readline() == "ready\n"
+        for _ in range(8):
+            run_id, result = box.run("true", options=("--view", "none"))
+            assert result.code == 0, result
+            seen.append(run_id)
+    finally:
+        stop(vulture.pid)
+        vulture.wait()
+        if vulture.stdout is not None:
+            vulture.stdout.close()
+    for run_id in seen:
+        box.whole(run_id)
+
+
+def test_a_supervisor_survives_requests_that_are_none(box: Box) -> None:
+    live = box.detach("sleep", "30")
+    live.reaches(2)
+    before = live.pid("supervisor"), live.pid("recorder")
+    with open(live.spool.file("control"), "ab") as control:
+        control.write(b'[]\n"x"\n7\nnull\n{}\n{"act":"cancel","grace":null}\n{"act":"signal","signal":"SIGNONE"}\n\xff\n')
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")
+    eventually(lambda: not live.spool.exists(), "the run to end")
+    found = box.look(live.run_id)
+    assert found.end["signal"] == "SIGUSR1", "a request without sense does nothing"
+    assert not found.of("run.resumed"), before
+
+
+def test_the_end_of_a_run_whose_spool_was_removed_leaves_no_process_behind(box: Box) -> None:
+    live = box.detach("sleep", "1")
+    live.reaches(2)
+    supervisor, recorder = live.pid("supervisor"), live.pid("recorder")
+    live.spool.remove()
+    eventually(lambda: not process_token(supervisor) and not process_token(recorder), "both to end")
+
+
+def test_an_agent_that_dies_of_a_signal_without_a_name_is_recorded(box: Box) -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 5)"
+    run_id, result = box.run(*PYTHON, "-c", code)
+    assert result.code == 128 + signal.SIGRTMIN + 5
+    box.whole(run_id, status="failed")
+
+
+def test_what_a_killed_start_left_is_no_run(box: Box) -> None:
+    """Killed between the folder and its meta.json: nothing was started, and nothing is in the way."""
+    folder = os.path.join(box.folder, ".spool", "abcdef")
+    os.makedirs(folder)
+    assert box.cli("list").code == 0
+    run_id, result = box.run("true")
+    assert result.code == 0
+    os.utime(folder, (time.time() - 3600,) * 2)
+    box.cli("list")
+    assert spools(box.folder) == []
+    assert not Spool(box.folder, "abcdef").exists()
+    box.whole(run_id)
+
+
+def _boot() -> str:
+    from durastream.spool import boot_id
+
+    return boot_id()
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

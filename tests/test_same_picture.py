@@ -1,0 +1,53 @@
+"""G7: the frame at an event is the same for who watched live, who joined there, and who replays."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from durastream.replay import pace
+from durastream.state import RunState, fold
+from durastream.stores import Reader
+from durastream.stores.folder import open_reader
+from durastream.testing import FakeClock
+from durastream.views.live import render
+
+SIZES = ((80, 24), (120, 40), (40, 12))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "jsonl"])
+def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    store = tmp_path_factory.mktemp("store")
+    command = [sys.executable, "-P", "-m", "durastream", "demo", "--fast", "--view", "none"]
+    subprocess.run([*command, "--store", str(store), "--log", request.param], check=True, capture_output=True)
+    (path,) = (*store.glob("*.db"), *store.glob("*.jsonl"))
+    return open_reader(str(path))
+
+
+def frame(state: RunState, width: int, height: int) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system="truecolor", force_terminal=True)
+    with console.capture() as captured:
+        console.print(render(state, width=width, height=height, now=state.t, run_id="abc"))
+    return captured.get()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_live_joined_and_replayed_frames_are_the_same(demo: Reader, width: int, height: int) -> None:
+    events = demo.read(0, 100_000)
+    live, replayed = RunState(), RunState()
+    clock = FakeClock()
+    played = pace([events], speed=4.0, clock=clock, sleep=clock.sleep)
+    shown = [event for batch in played for event in batch]
+    for n, (stored, again) in enumerate(zip(events, shown, strict=True), start=1):
+        live.apply(stored)
+        replayed.apply(again)
+        if n % 23 and n != len(events):
+            continue
+        expected = frame(live, width, height)
+        assert frame(replayed, width, height) == expected
+        assert frame(demo.state(n), width, height) == expected
+        assert frame(fold(events[:n]), width, height) == expected
