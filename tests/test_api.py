@@ -21,10 +21,13 @@ import pytest
 
 import durastream
 from durastream import api
-from durastream.errors import StoreFull, StoreUnwritable
+from durastream.errors import DurastreamError, StoreFull, StoreUnwritable
 from durastream.events import Event, Src
+from durastream.recorder import recover
 from durastream.sources.native import parse
+from durastream.spool import Spool
 from durastream.state import RunState
+from durastream.version import VERSION
 from durastream.vocabulary import check
 
 SRC = str(Path(durastream.__file__).parents[1])
@@ -88,30 +91,51 @@ def test_the_public_names_are_sorted_there_and_about_twenty() -> None:
     assert 15 <= len(durastream.__all__) <= 25
 
 
-def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+@pytest.mark.parametrize("package", [durastream, api])
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name(package: ModuleType) -> None:
     # Importing durastream.answer anywhere would put the module where a function `answer` was.
-    assert [name for name in durastream.__all__ if importlib.util.find_spec(f"durastream.{name}")] == []
+    assert [name for name in package.__all__ if importlib.util.find_spec(f"{package.__name__}.{name}")] == []
 
 
-def test_the_version_is_read_when_it_is_asked_for() -> None:
-    assert durastream.__version__
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = durastream.nonsense  # type: ignore[attr-defined]
-
-
-def test_importing_it_loads_nothing_heavy() -> None:
+def test_the_names_are_there_before_they_are_loaded() -> None:
     ran = run_python(
         """
-        import sys
-        before = set(sys.modules)
-        import durastream
-        durastream.text("nobody hears this")
-        print(*sorted(set(sys.modules) - before))
+        import sys, durastream
+        assert set(durastream.__all__) <= set(dir(durastream))
+        assert "durastream.api" not in sys.modules
+        try:
+            durastream.nonsense
+        except AttributeError as error:
+            print(error)
+        durastream.api.active()
+        from durastream import *
+        assert step is durastream.step is durastream.api.step
         """
     )
-    loaded = {name.partition(".")[0] for name in ran.stdout.split()}
+    assert (ran.stdout, ran.stderr) == ("module 'durastream' has no attribute 'nonsense'\n", "")
+
+
+def test_the_version_is_that_of_the_code() -> None:
+    assert durastream.__version__ == VERSION
+
+
+def loaded_by(code: str) -> set[str]:
+    ran = run_python(f"import sys; before = set(sys.modules); {code}; print(*set(sys.modules) - before)")
+    assert ran.returncode == 0
+    return set(ran.stdout.split())
+
+
+def test_a_first_call_loads_nothing_heavy() -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by("import durastream; durastream.text('to nobody')")}
     assert "durastream" in loaded
-    assert not loaded & {"json", "re", "typing", "hashlib", "asyncio", "pydantic", "rich", "sqlite3", "importlib"}
+    heavy = {"asyncio", "functools", "hashlib", "importlib", "json", "pydantic", "re", "rich", "sqlite3", "threading"}
+    assert not loaded & {*heavy, "typing"}
+
+
+def test_who_makes_no_call_does_not_load_the_calls() -> None:
+    loaded = loaded_by("import durastream.errors")
+    assert "durastream.errors" in loaded
+    assert not loaded & {"durastream.api", "contextvars", "functools", "threading", "typing"}
 
 
 # outside a run
@@ -736,6 +760,7 @@ class Fake:
         self.events_path = str(self.events)
         self.path = f"{self.events_path}.db"
         self.ends: list[tuple[int, str | None]] = []
+        self.forgotten = 0
         self.made.append(self)
 
     def finish(self, *, exit_code: int, error: str | None) -> dict[str, Any]:
@@ -743,6 +768,9 @@ class Fake:
         if self.trouble is not None:
             raise self.trouble
         return {"status": "completed" if exit_code == 0 else "failed"}
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @pytest.fixture
@@ -917,9 +945,10 @@ def test_a_forked_child_does_not_end_the_recording_of_its_parent(fake: type[Fake
         if not pid:
             durastream.log("child")
             run.__exit__(None, None, None)
-            os._exit(len(fake.made[0].ends))
+            os._exit(len(fake.made[0].ends) + (fake.made[0].forgotten != 1))
         assert os.waitpid(pid, 0)[1] == 0
         durastream.log("parent")
+    assert fake.made[0].forgotten == 0
     assert [data["text"] for _, data in read(fake.made[0].events)] == ["child", "parent"]
 
 
@@ -930,12 +959,17 @@ def test_a_child_process_records_into_a_recording_with_its_env(fake: type[Fake])
     assert read(fake.made[0].events) == [("log.line", {"text": "run0"})]
 
 
-def test_trouble_at_the_end_is_said_and_does_not_raise(fake: type[Fake], capfd: pytest.CaptureFixture[str]) -> None:
-    fake.trouble = StoreFull("no space left in the store /s")
+@pytest.mark.parametrize("trouble", [StoreFull("no space"), DurastreamError("it failed"), OSError(5, "no disk")])
+def test_trouble_at_the_end_is_said_and_does_not_raise(
+    fake: type[Fake], capfd: pytest.CaptureFixture[str], trouble: Exception
+) -> None:
+    fake.trouble = trouble
     with durastream.recording() as run:
         durastream.log("x")
     assert run.completed is None
-    assert "run run0 could not be stored: StoreFull: no space left in the store /s" in capfd.readouterr().err
+    assert run.path == fake.made[0].path
+    said = f"durastream: the end of run run0 could not be stored: {type(trouble).__name__}: {trouble}; "
+    assert capfd.readouterr().err == said + "what was recorded is kept: durastream recover run0\n"
 
 
 # recording in the process itself, for real
@@ -977,3 +1011,68 @@ def test_a_recording_that_cannot_be_made_says_so_before_the_work(tmp_path: Path)
     with pytest.raises(StoreUnwritable), durastream.recording(store=str(tmp_path / "file")):
         pytest.fail("the work began")
     assert durastream.run_id() is None
+
+
+def test_a_forked_child_does_not_keep_the_run_of_a_killed_parent_alive(tmp_path: Path) -> None:
+    code = """
+        import os, signal, durastream
+        with durastream.recording(store=os.environ["STORE"]) as run:
+            durastream.log("before")
+            if not os.fork():
+                os.read(0, 1)   # until the test is over
+                os._exit(0)
+            print(run.run_id, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment(STORE=str(tmp_path)), stdin=pipe, stdout=pipe, text=True) as parent:
+        assert parent.stdout is not None
+        spool = Spool(str(tmp_path), parent.stdout.readline().strip())
+        parent.wait()
+        assert not spool.alive()
+        assert recover(spool)
+
+
+@pytest.mark.parametrize("log", ["sqlite", "jsonl"])
+def test_a_forked_child_that_runs_to_its_own_end_leaves_the_recording_whole(tmp_path: Path, log: str) -> None:
+    code = """
+        import os, sys, durastream
+        with durastream.recording(store=os.environ["STORE"], log=os.environ["LOG"]) as run:
+            for _ in range(5):
+                durastream.text("parent ")
+                pid = os.fork()
+                if not pid:
+                    with durastream.step("child"):
+                        sys.exit(0)
+                assert os.waitpid(pid, 0)[1] == 0
+            durastream.final_answer()
+        assert run.completed["answer"]["text"] == "parent " * 5
+        assert run.completed["steps"] == {"ok": 5}, run.completed
+        """
+    ran = run_python(code, STORE=str(tmp_path), LOG=log)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_fork_while_another_thread_makes_its_first_call_does_not_hang(tmp_path: Path) -> None:
+    code = """
+        import os, threading, durastream
+
+        def work():
+            with durastream.recording(store=os.environ["STORE"]), durastream.step("s"):
+                durastream.source("https://example.org")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        children = []
+        while thread.is_alive():
+            pid = os.fork()
+            if not pid:
+                with durastream.step("child"):
+                    durastream.source("https://example.com")
+                os._exit(0)
+            children.append(pid)
+        assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+        """
+    ran = run_python(code, STORE=str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -72,10 +72,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for known
             raise AttributeError(f"module 'durastream' has no attribute {name!r}")
         with forks.loading:
             import durastream.api as api
-        if name == "api":
-            return api
-        value = globals()[name] = getattr(api, name)
-        return value
+        globals().update({call: getattr(api, call) for call in __all__ if call not in globals()})
+        return api if name == "api" else globals()[name]
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
 """What a fork waits for, and what is new in a forked child.
 
 A child has one thread. What another thread was in the middle of, half a line or half an import, would stay so in it
-for ever; so a fork waits for the locks here, and the child gets them free. Loaded with `durastream` itself, because
-hooks that come while a fork waits are run by half.
+for ever: a fork waits for the locks here, and the child gets new ones. Loaded with `durastream` itself, because of
+hooks that are registered while a fork waits only the later half would run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ lock = RLock()
 """Held for every write: within a process, the order of lines is the order of calls. Reentrant for signal handlers."""
 
 loading = RLock()
-"""Held, instead or around it, for what takes long: loading the calls, making a recorder."""
+"""Held for what takes longer than a line: loading the calls, making a recorder. Never taken inside `lock`."""
 
 _ids = itertools.count(1)
 _mark = os.urandom(3).hex()

@@ -26,8 +26,11 @@ from durastream.stores.folder import open_reader
 __all__ = ["events", "first_frame", "prepare"]
 
 _TEXT = """the of and to in is that for it as with was on are by this be at from or an which model answer search result
-because however source evidence report between temperature measured, according document. question value number
-retrieval pipeline latency; therefore language system “quoted” café naïve 23 % 1,024 2026-11-23 https://example.org/a"""
+because however source evidence report between temperature measured, according document. question value number has its
+retrieval pipeline latency; therefore language system not have will one all would there their what so up out if about
+who get go me when make can like time no just him know take people into year your good some could them see other than
+then now look only come over think also back after use two how our work first well way even new want any these give day
+most us café 23 1,024 2026-11-23 https://example.org/a"""
 _WORDS = _TEXT.split()
 _FEED = 'cat "$1" >> "$DURASTREAM_EVENTS"'
 _LAST = r'{"type":"text.delta","data":{"message_id":"answer","text":"\nw000000x\n"}}'
@@ -68,7 +71,7 @@ def _event(at: int, chance: random.Random) -> dict[str, object]:
     if at % 1000 == 500:
         plan = [{"id": str(n), "title": f"Part {n}", "status": "active" if n == 2 else "pending"} for n in range(4)]
         return {"type": "plan.updated", "data": {"steps": plan}}
-    words = " ".join(chance.choices(_WORDS, k=chance.randint(6, 12)))
+    words = " ".join(chance.choices(_WORDS, k=chance.randint(8, 15)))
     if at % 100 in (30, 60):
         return {"type": "log.line", "data": {"stream": "agent", "text": f"debug: {words}"}}
     return {"type": "text.delta", "data": {"message_id": "answer", "text": words + chance.choice((" ", " ", ".\n"))}}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from core_kit import FORBIDDEN, json_values
+from core_kit import FORBIDDEN, hostile_text, json_values
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic_core import from_json
@@ -61,7 +61,7 @@ def test_escaping_changes_the_spelling_and_never_the_value(value: Any) -> None:
         assert not FORBIDDEN.intersection(escaped)
 
 
-@given(json_values.filter(lambda value: isinstance(value, str)))
+@given(hostile_text)
 def test_a_string_is_encoded_as_in_dumps(text: str) -> None:
     assert encode_string(text) == dumps(text)
 
@@ -180,7 +180,7 @@ def outcome(read: Any, body: str) -> Any:
 )
 @example(with_field("data", '{"x":"\\ud83d\\ude42"}'))
 @example(with_field("data", '{"x":' + "[" * 150 + "]" * 150 + "}"))
-@example(with_field("data", '{"x":' + "[1]," * 0 + "[" + "[]," * 300 + "1]}"))
+@example(with_field("data", '{"x":' + "[" + "[]," * 300 + "1]}"))
 def test_reading_one_by_one_and_many_at_once_agree_on_every_text(body: str) -> None:
     many = outcome(lambda text: loads_many([(text, b"h")])[0], body)
     assert outcome(lambda text: loads(text, b"h"), body) == many

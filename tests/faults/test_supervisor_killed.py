@@ -84,9 +84,11 @@ def test_recover_starts_a_new_recorder_for_an_agent_that_still_writes(box: Box) 
     live = orphan(box, *steady(COUNT, pause=0.05))
     assert live.spool.agent_alive()
     assert recover(live.spool) is False, "not while the agent lives"
+    head = live.head()
     done = box.cli("recover", live.run_id)
     assert done.code == 0
     assert "a new recorder goes on" in done.err
+    live.reaches(head + 20)
     stop(live.pid("recorder"))  # and one more time
     eventually(lambda: not live.spool.alive(), "the new recorder to be gone")
     box.cli("list")

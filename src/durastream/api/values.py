@@ -81,12 +81,12 @@ def number(value: Any) -> Any:
     if value is None or type(value) is int:
         return value
     try:
-        number = float(value)
+        known = float(value)
     except (TypeError, ValueError, OverflowError):
         return value
-    if number - number != 0:
+    if known - known != 0:
         return None
-    return int(number) if number.is_integer() else number
+    return int(known) if known.is_integer() else known
 
 
 def outcome(error: BaseException | None) -> tuple[int, str | None]:
