@@ -1019,16 +1019,17 @@ def test_a_forked_child_does_not_keep_the_run_of_a_killed_parent_alive(tmp_path:
         with durastream.recording(store=os.environ["STORE"]) as run:
             durastream.log("before")
             if not os.fork():
+                print(run.run_id, flush=True)
                 os.read(0, 1)   # until the test is over
                 os._exit(0)
-            print(run.run_id, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+            signal.pause()
         """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment(STORE=str(tmp_path)), stdin=pipe, stdout=pipe, text=True) as parent:
         assert parent.stdout is not None
         spool = Spool(str(tmp_path), parent.stdout.readline().strip())
+        parent.kill()
         parent.wait()
         assert not spool.alive()
         assert recover(spool)

@@ -153,13 +153,13 @@ class Recorder:
             self._append(
                 [_own("run.started", started), _own("message.started", message)], at=(self.meta["started_at"], 0.0)
             )
-            replaced = (self.spool.read_json("trouble.json") or {}).get("replaced")
+            replaced = (self.spool.trouble() or {}).get("replaced")
             if replaced:
                 self._append([_warning(str(replaced))])
         else:
             self._append([_own("run.resumed", {"reason": "a new recorder took over"})])
-        with contextlib.suppress(OSError):  # it goes on: whatever it was is over
-            os.unlink(self.spool.file("trouble.json"))
+        if self.spool.trouble() is not None:
+            self.spool.write_trouble(None)  # it goes on: whatever it was is over
 
     # the loop
 
@@ -428,12 +428,18 @@ def recover(spool: Spool) -> bool:
     spool.meta()  # without it the run is just being made
     try:
         lock = spool.lock("recorder", patience=0.1)
-    except (RunLocked, OSError):
+    except (RunLocked, FileNotFoundError):
         return False
+    except OSError as error:
+        raise StoreUnwritable(f"cannot write to the spool {spool.path}: {error.strerror}") from error
     try:
         if not spool.exists():
             return True
-        Recorder(spool).run()
+        recorder = Recorder(spool)
+        try:
+            recorder.run()
+        finally:
+            recorder.release()
     finally:
         os.close(lock)
     return True
@@ -560,11 +566,10 @@ def main(argv: list[str]) -> int:
 def _trouble(spool: Spool, error: DurastreamError, code: int) -> int:
     if isinstance(error, StoreFull) and spool.exit_status() is not None:
         spool.release_reserve()
-    with contextlib.suppress(OSError):
-        trouble = {"message": str(error), "exit_code": error.exit_code}
-        if isinstance(error, StoreConflict):
-            trouble["replaced"] = str(error)
-        spool.write_json("trouble.json", trouble)
+    trouble = {"message": str(error)[:1000], "exit_code": error.exit_code}
+    if isinstance(error, StoreConflict):
+        trouble["replaced"] = str(error)[:1000]
+    spool.write_trouble(trouble)
     return code
 
 

@@ -54,7 +54,7 @@ def cut(
     for batch in batches:
         first = 0 if start is None else _count_before(batch, start)
         last = len(batch) if stop is None else _count_until(batch, stop)
-        if first:
+        if min(first, last):
             yield False, batch[: min(first, last)]
         if last > first:
             yield True, batch[first:last]

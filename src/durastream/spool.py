@@ -7,7 +7,7 @@
         agent.json exit.json      the agent's process; how it ended
         supervisor.lock recorder.lock   held by flock as long as the process lives
         bell                      touched after each commit: a hint to viewers, never a fact
-        reserve exit.tmp          space set aside, so that a full disk cannot hide the end of a run
+        reserve exit.tmp          space set aside, so that a full disk cannot hide the end of a run; so is trouble.json
         trouble.json              why the recorder could not go on, for the person who asks
 
 Standard library only, and nothing that is slow to import: the agent waits for this module.
@@ -31,7 +31,7 @@ __all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "spools
 STREAMS = ("stdout", "stderr", "events")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _RESERVE = 1 << 20
-_EXIT_RESERVE = 4096
+_SMALL = 4096
 
 
 def new_run_id() -> str:
@@ -129,7 +129,8 @@ class Spool:
         for name in (*STREAMS, "control", "bell", "recorder.lock"):
             os.close(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._set_aside("reserve", _RESERVE)
-        self._set_aside("exit.tmp", _EXIT_RESERVE)
+        self._set_aside("exit.tmp", _SMALL)
+        self._set_aside("trouble.json", _SMALL)
         self.write_json("meta.json", meta)
 
     def _set_aside(self, name: str, size: int) -> None:
@@ -212,6 +213,20 @@ class Spool:
         finally:
             os.close(fd)
         os.replace(self.file("exit.tmp"), self.file("exit.json"))
+
+    def write_trouble(self, trouble: dict[str, Any] | None) -> None:
+        """Say why the recorder cannot go on, or that it does. In space set aside: this works on a full disk."""
+        data = b"" if trouble is None else json.dumps(trouble).encode()
+        with contextlib.suppress(OSError):
+            fd = self.open("trouble.json", os.O_WRONLY | os.O_CREAT)
+            try:
+                os.pwrite(fd, data.ljust(_SMALL), 0)
+            finally:
+                os.close(fd)
+
+    def trouble(self) -> dict[str, Any] | None:
+        """Why the recorder could not go on; None when it could."""
+        return self.read_json("trouble.json")
 
     def exit_status(self) -> dict[str, Any] | None:
         """How the agent ended; None while it runs (or when its supervisor was killed)."""

@@ -60,8 +60,7 @@ def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | 
         _Supervisor(spool, lock).run(argv, environ, stdin)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of a forked process must not return
-        with contextlib.suppress(OSError):
-            spool.write_json("trouble.json", {"message": f"the supervisor failed: {error!r}", "exit_code": 125})
+        spool.write_trouble({"message": f"the supervisor failed: {error!r}"[:1000], "exit_code": 125})
     finally:
         os._exit(code)
 

@@ -86,6 +86,8 @@ class Checker:
         if event.t < self._t:
             self.found("time-back", f"event {event.seq} is timed {event.t:.6f} s, before {self._t:.6f} s", event.seq)
         self._t = max(self._t, event.t)
+        if (event.type == "run.started") != (event.seq == 1):
+            self.found("run-start", "the first event, and no other, must be run.started", event.seq)
         if self._ended is not None:
             self.found("after-end", f"event {event.seq} comes after run.completed", event.seq)
 
@@ -96,10 +98,8 @@ class Checker:
         self._hash = event.hash
 
     def _order(self, event: Event) -> None:
-        """One start, one end, and steps opened before they are closed."""
+        """One end, and steps opened before they are closed."""
         type_, data, seq = event.type, event.data, event.seq
-        if (type_ == "run.started") != (seq == 1):
-            self.found("run-start", "the first event, and no other, must be run.started", seq)
         if type_ == "run.completed":
             self._ended = seq
             self._packet = data

@@ -91,9 +91,9 @@ def shown(bench: Bench) -> Iterator[Row]:
     }
     text = {"text on stdout, 5 lines/s": f"stdout:{some}:{_TALK}"}
     for view, watch in (("json", _watch_pipe), ("live", _watch_screen)):
-        for opening, phases in (("events:1:0.3", native), ("stdout:1:0.3", text)):
-            written, seen = _shown_once(bench, watch, [opening, *phases.values()])
-            at = 1
+        for where, phases in (("events", native), ("stdout", text)):
+            written, seen = _shown_once(bench, watch, [f"{where}:1:0.2", f"{where}:1:1.0", *phases.values()])
+            at = 2  # the first two open the message and let the recorder warm up
             for name, phase in phases.items():
                 numbers = range(at, at := at + int(phase.split(":")[1]))
                 delays = [seen[number] - written[number] for number in numbers if number in seen]

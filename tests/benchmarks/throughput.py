@@ -71,7 +71,7 @@ def _event(at: int, chance: random.Random) -> dict[str, object]:
     if at % 1000 == 500:
         plan = [{"id": str(n), "title": f"Part {n}", "status": "active" if n == 2 else "pending"} for n in range(4)]
         return {"type": "plan.updated", "data": {"steps": plan}}
-    words = " ".join(chance.choices(_WORDS, k=chance.randint(8, 15)))
+    words = " ".join(chance.choices(_WORDS, k=chance.randint(7, 15)))
     if at % 100 in (30, 60):
         return {"type": "log.line", "data": {"stream": "agent", "text": f"debug: {words}"}}
     return {"type": "text.delta", "data": {"message_id": "answer", "text": words + chance.choice((" ", " ", ".\n"))}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -56,13 +57,12 @@ def test_attach_joins_the_newest_live_run_with_all_that_is_known(ds: Cli) -> Non
 
 
 def test_attach_gives_the_code_of_the_run_it_saw_end(ds: Cli) -> None:
-    run_id, flag = ds.waiting(before="import atexit\natexit.register(os._exit, 7)\n" if False else "")
+    run_id, _ = ds.waiting()
     viewers = [ds.start("attach", run_id, "--view", view) for view in ("plain", "json", "raw", "none")]
     ds("cancel", run_id)
     for viewer in viewers:
         viewer.communicate(timeout=PATIENCE)
         assert viewer.returncode == 128 + signal.SIGTERM
-    flag.touch()
 
 
 def test_several_viewers_see_the_same_and_one_that_is_killed_harms_nobody(ds: Cli) -> None:
@@ -168,8 +168,7 @@ def test_verify_against_a_seal(shelf: Cli) -> None:
     shelf("verify", "demo", "--seal", seal)
     shelf("verify", "demo", "--seal", seal.removeprefix("sha256:").upper())
     done = shelf("verify", "demo", "--seal", seal[:-1] + ("0" if seal[-1] != "0" else "1"), code=1)
-    assert done.stdout.splitlines()[0].endswith("1 finding in 303 events" if "303" in done.stdout else "events")
-    assert "  seal " in done.stdout
+    assert re.match(r"[a-z0-9]{6}  1 finding in \d+ events\n  seal +the seal is ", done.stdout)
     assert "--seal is of one run" in shelf("verify", "--all", "--seal", seal, code=2).stderr
 
 
@@ -272,7 +271,7 @@ def states(ds: Cli) -> dict[str, str]:
 
 def test_show_json_has_the_documented_fields_in_every_state(ds: Cli) -> None:
     for status, run_id in states(ds).items():
-        shown = ds.show(run_id)
+        shown = json.loads(ds("show", run_id, "--json").stdout)
         assert shown.keys() == SHOWN, status
         assert shown["status"] == status
         assert isinstance(shown["duration"], float)
@@ -316,8 +315,6 @@ def test_an_orphan_is_shown_as_what_it_is(ds: Cli) -> None:
 
 
 def kill_ours(spool: Spool) -> None:
-    import os
-
     for who in ("supervisor", "recorder"):
         pid = Path(spool.file(f"{who}.lock")).read_text(encoding="ascii").strip()
         os.kill(int(pid), signal.SIGKILL)
@@ -358,7 +355,8 @@ def test_events_after_type_and_follow(ds: Cli) -> None:
 
 def test_cat_prints_the_text_alone(ds: Cli) -> None:
     run_id, flag = ds.waiting(before=TALKS)
-    eventually(lambda: ds("cat", run_id).stdout == "so far", "the draft")
+    eventually(lambda: ds.show(run_id)["draft"] == "so far", "the draft")
+    assert ds("cat", run_id).stdout == "so far"
     flag.touch()
     ds.finished(run_id)
     assert ds("cat", run_id).stdout == "so far"

@@ -116,8 +116,6 @@ def test_a_type_that_is_not_ours_is_not_ours_to_judge() -> None:
     )
     | json_values
 )
-@example({"message_id": "a\ud800", "text": "x"})
-@example({"message_id": "a", "text": "\ud800"})
 @example({"message_id": "é" * 200, "text": ""})
 def test_the_quick_judge_of_text_agrees_with_the_model_on_everything(data: Any) -> None:
     try:

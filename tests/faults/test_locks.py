@@ -27,7 +27,7 @@ def test_a_second_recorder_is_refused_and_told_who_has_the_run(box: Box) -> None
     words = [sys.executable, "-P", "-m", "durastream.recorder", box.folder, live.run_id]
     second = subprocess.run(words, env=box.environ, capture_output=True, timeout=30, check=False)
     assert second.returncode != 0
-    assert live.spool.read_json("trouble.json") is None, "who has the run is in no trouble"
+    assert live.spool.trouble() is None, "who has the run is in no trouble"
     assert live.pid("recorder") == first
     assert recover(live.spool) is False
     live.ends()

@@ -120,7 +120,9 @@ def test_a_recorder_killed_between_the_end_and_the_removal_of_its_spool_leaves_a
     assert tried
     spool = prepared(box, SMALL)
     assert recover(spool)
-    assert os.listdir(os.path.dirname(spool.path)) == [], "what was killed while it cleared up is cleared up by the next"
+    assert os.listdir(os.path.dirname(spool.path)) == [], (
+        "what was killed while it cleared up is cleared up by the next"
+    )
 
 
 @needs_strace

@@ -199,7 +199,9 @@ def test_a_supervisor_survives_requests_that_are_none(box: Box) -> None:
     live.reaches(2)
     before = live.pid("supervisor"), live.pid("recorder")
     with open(live.spool.file("control"), "ab") as control:
-        control.write(b'[]\n"x"\n7\nnull\n{}\n{"act":"cancel","grace":null}\n{"act":"signal","signal":"SIGNONE"}\n\xff\n')
+        control.write(
+            b'[]\n"x"\n7\nnull\n{}\n{"act":"cancel","grace":null}\n{"act":"signal","signal":"SIGNONE"}\n\xff\n'
+        )
     live.spool.request(act="signal", signal="SIGUSR1", by="me")
     eventually(lambda: not live.spool.exists(), "the run to end")
     found = box.look(live.run_id)

@@ -97,9 +97,7 @@ def demo_command(
 
 @app.command("attach", epilog="Exits with the run's exit code when it saw the end, with 0 when you left before it.")
 def attach_command(
-    run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run; the newest live one if left out.")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; the newest live one if left out.")] = None,
     start: Annotated[
         str,
         typer.Option(
@@ -136,9 +134,7 @@ def replay_command(
 
 @app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")
 def verify_command(
-    runs: Annotated[
-        list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")
-    ] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
     json_: Json = False,
@@ -209,9 +205,7 @@ def recover_command(
 
 
 @app.command("rm")
-def rm_command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None
-) -> int:
+def rm_command(runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None) -> int:
     """Remove runs for good."""
     return manage.remove(attached_store(store), runs)
 

@@ -24,9 +24,8 @@ _RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 
 
 def put(text: str) -> None:
-    """A line of data on stdout, escaped where its encoding does not have a character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    """A line of data on stdout."""
+    sys.stdout.write(text + "\n")
 
 
 def attached_store(named: str | None) -> FolderStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -55,14 +56,16 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
 
 
 def open_streams() -> None:
-    """Put the null device where the caller has closed stdin, stdout or stderr, before another file lands there."""
+    """Make stdin, stdout and stderr fit to use: open, and with an escape for what their encoding does not have."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
-            stream = open(fd, "r" if fd == 0 else "w", encoding="utf-8", errors="replace")  # noqa: SIM115
-            setattr(sys, name, stream)
+        except OSError:  # the caller closed it: the next file to be opened would land there
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w", encoding="utf-8"))  # noqa: SIM115 - for good
+        stream = getattr(sys, name)
+        if fd and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def drop_output() -> None:

@@ -222,6 +222,6 @@ def _put_report(report: Report, *, as_json: bool, with_seal: bool) -> None:
     put(f"{report.run_id}  {count} finding{'s' * (count != 1)} in {report.events} events")
     width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
     for finding in report.findings:
-        for line in wrap(one_line(finding.message, 300), max(20, width - 17)):
+        for line in wrap(one_line(finding.message, 300), max(20, width - 17), break_long_words=False):
             put(f"  {finding.code:<14} {line}")
             finding = finding._replace(code="")

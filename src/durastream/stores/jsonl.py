@@ -105,7 +105,7 @@ class JsonlWriter:
         for entry in reader.scan():
             if isinstance(entry, Event):
                 head = Head(entry.seq, entry.hash)
-            elif isinstance(entry, RawChunk):
+            else:
                 raw[entry.stream] = entry.offset + entry.length
         whole = reader.whole
         reader.close()

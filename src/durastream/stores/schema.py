@@ -49,8 +49,8 @@ _VIEWS = {
                json_extract(body, '$.data.by') as by, seq
         from events where type = 'quality.checked'""",
     "usage": """
-        select json_extract(body, '$.data.scope') as scope, json_extract(body, '$.data.mode') as mode,
-               json_extract(body, '$.data.model') as model,
+        select coalesce(json_extract(body, '$.data.scope'), 'run') as scope,
+               coalesce(json_extract(body, '$.data.mode'), 'add') as mode, json_extract(body, '$.data.model') as model,
                json_extract(body, '$.data.input_tokens') as input_tokens,
                json_extract(body, '$.data.output_tokens') as output_tokens,
                json_extract(body, '$.data.cost_usd') as cost_usd, seq

@@ -7,6 +7,7 @@ and read in short statements; nobody opens the file by hand while its writer liv
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -16,7 +17,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
+from durastream.errors import (
+    Damaged,
+    NewerFormat,
+    NotARecording,
+    RecordingError,
+    StoreConflict,
+    StoreError,
+    StoreFull,
+    StoreUnwritable,
+)
 from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
 from durastream.state import RunState, fold
 from durastream.stores.packed import unpack
@@ -60,7 +70,8 @@ class SqliteWriter:
         db = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-            db = _open_for_writing(path)
+            db = _connect(path)
+            _prepare(db)
             db.execute("begin immediate")
             db.execute(f"pragma application_id={_APPLICATION_ID}")
             db.execute(f"pragma user_version={FORMAT}")
@@ -77,6 +88,8 @@ class SqliteWriter:
                 db.close()
             raise _translate(error, path) from error
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(f"no space left for {path}: free some; nothing was stored") from error
             raise StoreUnwritable(f"cannot make {path}: {error.strerror}") from error
         return cls(path, db, Head(0, genesis(info.run_id)))
 
@@ -88,11 +101,12 @@ class SqliteWriter:
         """
         db = None
         try:
-            db = _open_for_writing(path)
+            db = _connect(path)
             if not db.execute("select 1 from sqlite_master").fetchone():
                 db.close()
                 return None
-            _checked(db, path)
+            _checked(db, path)  # before anything is changed in it
+            _prepare(db)
             run_id = db.execute("select run_id from run").fetchone()[0]
             row = db.execute("select seq, hash from log order by seq desc limit 1").fetchone()
         except sqlite3.Error as error:
@@ -140,7 +154,7 @@ class SqliteWriter:
         names = RunInfo._fields
         try:
             self._db.execute(f"update run set {', '.join(f'{name} = ?' for name in names)}", [_flat(v) for v in info])
-            self._db.execute("pragma wal_checkpoint(truncate)")
+            self._db.execute("pragma wal_checkpoint(passive)")  # waits for no viewer
         except sqlite3.Error as error:
             raise _translate(error, self.path) from error
         _leave_wal(self._db)
@@ -149,9 +163,12 @@ class SqliteWriter:
         self._db.close()
 
 
-def _open_for_writing(path: str) -> sqlite3.Connection:
+def _connect(path: str) -> sqlite3.Connection:
     # one thread makes it and another may go on with it, never both at a time
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    return sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+
+
+def _prepare(db: sqlite3.Connection) -> None:
     for pragma in (
         "journal_mode=wal",
         "synchronous=full",
@@ -161,7 +178,6 @@ def _open_for_writing(path: str) -> sqlite3.Connection:
         f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
     ):
         db.execute(f"pragma {pragma}").close()
-    return db
 
 
 def _leave_wal(db: sqlite3.Connection) -> bool:
@@ -185,7 +201,8 @@ def settle(path: str) -> None:
         with open(path, "rb") as file:
             if file.read(20)[18:19] != b"\x02":
                 return
-        db = _open_for_writing(path)
+        db = _connect(path)
+        _prepare(db)
         _leave_wal(db)
         db.close()
     except (OSError, sqlite3.Error):
@@ -255,7 +272,11 @@ class SqliteReader:
                 if os.path.exists(path + end):
                     shutil.copyfile(path + end, os.path.join(self._copy.name, "copy.db" + end))
             return _checked(sqlite3.connect(os.path.join(self._copy.name, "copy.db"), isolation_level=None), path)
+        except RecordingError:
+            self.close()
+            raise
         except (OSError, sqlite3.Error) as error:
+            self.close()
             raise Damaged(f"{path} cannot be read, nor a copy of it: {error}") from error
 
     def _query(self, sql: str, *values: Any) -> list[Any]:
@@ -286,7 +307,7 @@ class SqliteReader:
         """What the log says of a run whose recorder was killed before it wrote the run's row."""
         head = self.head()
         last = self.read(head.seq - 1, 1)
-        info = info._replace(last_seq=head.seq)
+        info = info._replace(last_seq=head.seq or None)
         if last and last[0].type == "run.completed":
             info = completed_info(info, fold(last), head, show_hash(head.hash))
         return info
@@ -296,6 +317,9 @@ class SqliteReader:
             row = self._query("select seq, hash from log order by seq desc limit 1")
         except Damaged:
             row = self._sound_rows("select seq, hash from log order by seq")[-1:]
+            # the cursor is one row ahead of what it gives out: the last sound one is asked for by its seq
+            row += self._sound_rows("select seq, hash from log where seq = ?", row[-1][0] + 1 if row else 1)
+            row = row[-1:]
         return Head(*row[0]) if row else Head(0, genesis(self.run_id))
 
     def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
@@ -435,23 +459,29 @@ def _open_to_read(path: str) -> sqlite3.Connection:
 
 
 def _checked(db: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    """The connection, if it is to a recording that this version reads; else it is closed."""
+    try:
+        _check(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection, path: str) -> None:
     """Refuse what is no recording, or one made by a later version."""
     application_id = db.execute("pragma application_id").fetchone()[0]
     version = db.execute("pragma user_version").fetchone()[0]
     if application_id != _APPLICATION_ID:
-        db.close()
         raise NotARecording(f"{path} is no durastream recording (another SQLite database)")
     if version > FORMAT:
-        db.close()
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
     marks = ", ".join("?" * len(_TABLES))
     tables = db.execute(f"select type, sql from sqlite_master where lower(name) in ({marks})", _TABLES).fetchall()
     if db.execute("select 1 from sqlite_master").fetchone() and (
         len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
     ):
-        db.close()
         raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
-    return db
 
 
 def _fits(row: tuple[int, str, bytes], event: Event) -> bool:

@@ -55,6 +55,7 @@ def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = F
 
     try:
         put(lines.joined())
+        out.flush()
         for batch in batches:
             for event in batch:
                 put(lines.of(event))

@@ -1,0 +1,344 @@
+"""Disks fill, fail and vanish: what was told as stored is stored, nothing is stored twice, and a person is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faults_kit import (
+    CLI,
+    PYTHON,
+    Box,
+    Live,
+    acknowledged,
+    driver,
+    eventually,
+    json_lines,
+    needs_strace,
+    prepared,
+    steady,
+    stop,
+    traced,
+    written,
+)
+
+from durastream.recorder import recover
+from durastream.spool import spools
+
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+SMALL = written(600)
+RETRY = 75
+
+# errors of single system calls
+
+
+def faults(log: str) -> list[tuple[str, str]]:
+    """Which call fails how: those of a recorder's commits, early and late."""
+    if log == "sqlite":
+        return [("fdatasync", "error=EIO:when=6"), ("fdatasync", "error=EIO:when=14+"),
+                ("pwrite64", "error=ENOSPC:when=70..75"), ("pwrite64", "error=EIO:when=120+")]  # fmt: skip
+    return [("fdatasync", "error=EIO:when=1"), ("fdatasync", "error=EIO:when=8+"),
+            ("write", "error=ENOSPC:when=4..6"), ("write", "error=EIO:when=9+")]  # fmt: skip
+
+
+@needs_strace
+def test_what_failed_to_be_written_is_not_told_as_stored_and_not_stored_twice(box: Box, tmp_path: Path) -> None:
+    for call, fault in faults(box.log):
+        acks = tmp_path / "acks"
+        acks.unlink(missing_ok=True)
+        spool = prepared(box, SMALL)
+        path = os.path.join(box.folder, spool.run_id)
+        paths = [f"{path}.db", f"{path}.db-wal"] if box.log == "sqlite" else [f"{path}.jsonl"]
+        words = [*traced(f"{call}:{fault}", paths=paths, calls=call), *driver(spool, acks)]
+        done = subprocess.run(words, capture_output=True, timeout=30, check=False)
+        assert done.returncode == RETRY, (call, fault, done)
+        trouble = spool.trouble()
+        assert trouble is not None
+        assert spool.run_id in trouble["message"]
+        told = acknowledged(acks)
+        if told:
+            assert len(box.look(spool.run_id).events) >= told
+        assert recover(spool)
+        box.whole(spool.run_id, SMALL)
+
+
+@needs_strace
+def test_the_harness_catches_a_recorder_that_does_not_hear_of_errors(box: Box, tmp_path: Path) -> None:
+    spool = prepared(box, SMALL)
+    path = os.path.join(box.folder, spool.run_id)
+    call, n, paths = (
+        ("pwrite64", 120, [f"{path}.db", f"{path}.db-wal"]) if box.log == "sqlite" else ("write", 6, [f"{path}.jsonl"])
+    )
+    words = [
+        *traced(f"{call}:error=ENOSPC:when={n}+", paths=paths, calls=call),
+        *driver(spool, tmp_path / "acks", "deaf"),
+    ]
+    subprocess.run(words, capture_output=True, timeout=30, check=False)
+    assert len(box.look(spool.run_id).events) < acknowledged(tmp_path / "acks")
+
+
+@needs_strace
+def test_a_run_comes_right_when_the_disk_does(box: Box) -> None:
+    call, fault = ("pwrite64", "error=ENOSPC:when=70..75") if box.log == "sqlite" else ("fdatasync", "error=EIO:when=4")
+    words = [*CLI, "run", "--log", box.log, "--view", "none", "--", *steady(1500, pause=0.03)]
+    done = subprocess.run(
+        [*traced(f"{call}:{fault}", calls=call), *words], env=box.environ, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done
+    (run_id,) = box.store.run_ids()
+    assert box.whole(run_id, written(1500)).of("run.resumed")
+
+
+# files that go away
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
+def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spool(box: Box, how: str) -> None:
+    count = 3000
+    live, child = box.watch(*steady(count, pause=0.06), options=("--view", "none"))
+    live.reaches(200)
+    path = box.path(live.run_id)
+    if how == "removed":
+        os.unlink(path)
+    elif how == "moved":
+        os.rename(path, path + ".moved")
+    else:
+        shutil.copy(path, path + ".new")
+        os.replace(path + ".new", path)
+    assert child.wait(30) == 0
+    found = box.whole(live.run_id, written(count))
+    if how != "replaced":
+        assert f"{path} was removed, moved or replaced while it was written" in found.warnings
+    else:
+        assert found.of("run.resumed")
+
+
+# full disks
+
+
+class Disk:
+    """A small file system of its own."""
+
+    def __init__(self, path: Path, options: str) -> None:
+        self.path = path
+        path.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", str(path)], capture_output=True, text=True, check=False
+        )
+        self.trouble = done.stderr.strip()
+
+    def again(self, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.path)], check=True)
+
+    def close(self) -> None:
+        subprocess.run(["umount", "-l", str(self.path)], check=False, capture_output=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Disk]]:
+    """Makes a small disk; skips where that is not allowed."""
+    if os.geteuid() != 0:
+        pytest.skip("to mount takes root, or a namespace: tried again in one")
+    made: list[Disk] = []
+
+    def make(options: str) -> Disk:
+        made.append(Disk(tmp_path / "disk", options))
+        if made[-1].trouble:
+            pytest.skip(f"no file system can be mounted here: {made[-1].trouble}")
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root needs no namespace to mount")
+def test_small_disks_in_a_namespace() -> None:
+    """All tests of this file that mount, as the root of a user namespace."""
+    inside = ["unshare", "-Urm", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "disk", __file__]
+    if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("user namespaces are not allowed here")
+    done = subprocess.run(inside, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+FILLER = """
+import base64, os, sys, time
+written = 0
+while written < int(sys.argv[1]):
+    line = base64.b64encode(os.urandom(720)) + b"\\n"
+    try: written += os.write(1, line)
+    except OSError: break
+time.sleep(float(sys.argv[2]))
+sys.exit(int(sys.argv[3]))
+"""
+
+
+def filler(size: int, seconds: float = 0.5, code: int = 0) -> tuple[str, ...]:
+    """An agent that writes so many bytes at once, or what there is room for, and goes on for a while."""
+    return (*PYTHON, "-c", FILLER, str(size), str(seconds), str(code))
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(
+    box: Box, disk: Callable[[str], Disk], code: int
+) -> None:
+    small = disk("size=6m")
+    full = Box(small.path / "store", box.log)
+    run_id, result = full.run(*filler(9 << 20, code=code), options=("--view", "none"))
+    live = Live(full, run_id)
+    assert result.code == (code or 125)
+    assert "no space left" in result.err
+    assert f"durastream recover {run_id}" in result.err
+    assert live.spool.exists()
+    stored = [event.body for event in full.look(run_id).events]
+    assert stored
+    assert full.cli("recover", run_id).code == 125, "still full"
+    wrote = Path(live.spool.file("stdout")).read_bytes()
+    assert 1 << 20 < len(wrote) < 6 << 20
+
+    small.again("size=64m")
+    assert full.cli("recover", run_id).code == 0
+    found = full.whole(run_id, status="failed" if code else "completed")
+    assert found.end["exit_code"] == code
+    assert found.raw["stdout"] == wrote
+    assert "".join(data["text"] for data in found.of("text.delta")).encode() == wrote
+    assert [event.body for event in found.events][: len(stored)] == stored, "what was stored stayed"
+
+
+def test_a_run_goes_on_by_itself_when_the_disk_has_room_again(box: Box, disk: Callable[[str], Disk]) -> None:
+    small = disk("size=6m")
+    full = Box(small.path / "store", box.log)
+    live = full.detach(*filler(9 << 20, seconds=2))
+    eventually(lambda: live.spool.trouble(), "the disk to be full")
+    small.again("size=256m")
+    live.ends(60)
+    found = full.whole(live.run_id)
+    assert found.of("run.resumed")
+    assert found.raw["stdout"].decode() == "".join(data["text"] for data in found.of("text.delta"))
+
+
+def test_a_run_on_a_full_disk_can_be_cancelled(box: Box, disk: Callable[[str], Disk]) -> None:
+    full = Box(disk("size=4m").path / "store", box.log)
+    live = full.detach("sh", "-c", "head -c 8000000 /dev/urandom; sleep 60")
+    eventually(lambda: live.spool.trouble(), "the disk to be full")
+    live.spool.request(act="cancel", by="cancel", grace=1.0)
+    status = eventually(live.spool.exit_status, "the agent's end")
+    assert status["signal"] == "SIGTERM"
+    eventually(lambda: not live.spool.alive(), "the processes to end")
+
+
+def test_little_room_on_the_disk_is_told_early(box: Box, disk: Callable[[str], Disk]) -> None:
+    low = Box(disk("size=32m").path / "store", box.log)
+    run_id, result = low.run("true")
+    assert result.code == 0
+    (warning,) = low.whole(run_id).of("error.raised")
+    assert warning["severity"] == "warning"
+    assert warning["message"].startswith("only 3")
+    assert "MiB are left on the disk of" in warning["message"]
+
+
+def test_a_disk_without_inodes_for_the_recording_keeps_the_spool(box: Box, disk: Callable[[str], Disk]) -> None:
+    small = disk("size=200m,nr_inodes=16")
+    full = Box(small.path / "store", box.log)
+    run_id, result = full.run(*steady(100), options=("--view", "none"))
+    assert result.code == 125, result
+    assert f"durastream recover {run_id}" in result.err
+    small.again("size=200m,nr_inodes=1000")
+    assert full.cli("recover").code == 0
+    full.whole(run_id, written(100))
+
+
+def test_a_store_on_a_read_only_disk_is_refused_before_anything_starts(
+    box: Box, disk: Callable[[str], Disk], tmp_path: Path
+) -> None:
+    fixed = disk("size=64m")
+    store = Box(fixed.path / "store", box.log)
+    live = store.detach("sleep", "60")
+    live.reaches(2)
+    pids = live.pid("supervisor"), live.pid("recorder"), live.agent
+    for pid in pids:
+        stop(pid)
+    eventually(lambda: not live.spool.alive() and not live.spool.agent_alive(), "all to be gone")
+    stored = len(store.look(live.run_id).events)
+    fixed.again("ro")
+    mark = tmp_path / "started"
+    result = store.cli("run", "--", "touch", str(mark))
+    assert result.code == 125
+    assert "cannot write to the store" in result.err
+    assert result.err.count("\n") == 1
+    assert not mark.exists()
+    assert len(json_lines(store.cli("events", live.run_id).out)) == stored, "what was stored can be read"
+    listed = store.cli("list")
+    assert listed.code == 0
+    assert "orphaned" in listed.out
+    assert store.cli("recover", live.run_id).code == 125
+    fixed.again("rw")
+    assert store.cli("recover", live.run_id).code == 0
+    store.whole(live.run_id, status="unknown")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_store_without_permission_is_refused_before_anything_starts(box: Box, tmp_path: Path) -> None:
+    os.makedirs(box.folder, mode=0o500)
+    result = box.cli("run", "--", "touch", str(tmp_path / "started"))
+    assert result.code == 125
+    assert "cannot write to the store" in result.err
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_store_that_is_a_file_is_refused(box: Box, tmp_path: Path) -> None:
+    Path(box.folder).write_text("")
+    for store in (box.folder, box.folder + "/below"):
+        result = box.cli("run", "--store", store, "--", "touch", str(tmp_path / "started"))
+        assert result.code == 125
+        assert result.err.count("\n") == 1
+    assert not (tmp_path / "started").exists()
+
+
+# limits
+
+
+def limited(**limits: int) -> list[str]:
+    """The words that run a command with limits on what it may use."""
+    code = (
+        "import os, resource, sys\n"
+        f"for name, most in {limits!r}.items():\n"
+        "    resource.setrlimit(getattr(resource, name), (most, most))\n"
+        "os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return [*PYTHON, "-c", code]
+
+
+def test_a_file_size_limit_is_told_before_anything_starts(box: Box, tmp_path: Path) -> None:
+    words = limited(RLIMIT_FSIZE=200 << 10)
+    result = box.cli("run", "--log", box.log, "--", "touch", str(tmp_path / "started"), before=words)
+    assert result.code == 125
+    assert "no space left" in result.err
+    assert not (tmp_path / "started").exists()
+
+
+def test_an_agent_that_runs_into_a_file_size_limit_is_recorded_afterwards(box: Box) -> None:
+    words = limited(RLIMIT_FSIZE=2 << 20)
+    run_id, _ = box.run(*filler(9 << 20), options=("--view", "none"), before=words)
+    if (Path(box.folder) / ".spool" / run_id).exists():
+        assert box.cli("recover", run_id).code == 0
+    found = box.look(run_id)
+    assert found.report.findings == []
+    assert len(found.raw["stdout"]) <= 2 << 20
+    assert "".join(data["text"] for data in found.of("text.delta")).encode() == found.raw["stdout"]
+
+
+@pytest.mark.parametrize("most", [5, 6, 7, 9])
+def test_too_few_descriptors_are_told_and_leave_no_half_run(box: Box, most: int) -> None:
+    result = box.cli("run", "--log", box.log, "--", "true", before=limited(RLIMIT_NOFILE=most))
+    if result.code == 0:
+        return
+    assert "Traceback" not in result.err
+    assert box.cli("list").code == 0
+    assert spools(box.folder) == []
