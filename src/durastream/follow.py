@@ -40,9 +40,9 @@ class Bell:
             return -1
 
     def wait(self) -> None:
-        """Return when the bell rang, or after a tick."""
+        """Return when the bell rang, or after a tick; half a tick while data flows."""
         now = time.monotonic()
-        deadline = now + self._tick
+        deadline = now + (self._tick / 2 if now < self._busy_until else self._tick)
         while now < deadline:
             stamp = self._stamp()
             if stamp != self._seen:

@@ -171,6 +171,8 @@ class Recorder:
             if self.step():
                 pause = shortest
             else:
+                if pause >= longest and not self.done:
+                    _warm_up()
                 time.sleep(pause)
                 pause = min(pause * 1.5, longest)
 
@@ -372,6 +374,11 @@ class Recorder:
         self._held.close()
 
 
+def _warm_up() -> None:
+    """Import the decoder of events while nothing happens: the first event then need not wait 100 ms for it."""
+    import durastream.sources.native  # noqa: F401
+
+
 def _own(type_: str, data: dict[str, Any]) -> Pending:
     return Pending(type_, data, dumps(data))
 
@@ -558,7 +565,8 @@ def main(argv: list[str]) -> int:
             return 0  # the one before was killed when all was done, or somebody removed the run
         import traceback
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         return _trouble(spool, DurastreamError(f"the recorder of run {spool.run_id} failed: {error!r}"), 70)
     return 0
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from durastream.errors import NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
 
-__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "spools"]
+__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools"]
 
 STREAMS = ("stdout", "stderr", "events")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -67,6 +67,13 @@ def process_token(pid: int) -> str | None:
     asked = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     status, _, started = asked.stdout.strip().partition(" ")
     return None if not status or status.startswith("Z") else started.strip()
+
+
+def sign(lock: int) -> None:
+    """Write our pid into a lock that we hold: for messages only, and not worth failing for on a full disk."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
 
 
 def spools(store: str) -> list[str]:
@@ -274,8 +281,7 @@ class Spool:
                         f"run {self.run_id} already has a {who} (process {owner}): it was left alone"
                     ) from None
                 time.sleep(0.01)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)  # for messages only
+        sign(fd)
         return fd
 
     def held(self, who: str) -> bool:

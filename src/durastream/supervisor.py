@@ -18,7 +18,7 @@ import time
 from typing import Any, NoReturn
 
 from durastream.errors import StoreError
-from durastream.spool import Spool, boot_id, process_token
+from durastream.spool import Spool, boot_id, process_token, sign
 
 __all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
 
@@ -92,7 +92,7 @@ class _Supervisor:
     def __init__(self, spool: Spool, lock: int) -> None:
         self.spool = spool
         self.lock = lock
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        sign(lock)
         self.agent = 0
         self.recorder = 0
         self.control_read = 0

@@ -164,7 +164,7 @@ class Packing(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        self._packed = zlib.compress(self._raw[2], 6)
+        self._packed = zlib.compress(self._raw[2], 1)
 
     def chunk(self) -> RawChunk:
         self.join()

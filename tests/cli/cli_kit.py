@@ -118,21 +118,22 @@ class Cli:
         self._terminals.append(terminal)
         return terminal
 
-    def show(self, run: str = "latest", store: Path | None = None) -> dict[str, Any]:
-        """What `show --json` says of a run. In this process, for the third of a second that a new one takes."""
-        shown: dict[str, Any] = json.loads(self._here("show", run, "--json", "--store", str(store or self.store)))
+    def here(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """As a call, but in this process: for what only prints text, without the third of a second of a new one."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            exited = ended(lambda: app_main([*words, "--store", str(self.store)]))
+        assert exited == code, f"{words} gave {exited}: {err.getvalue()}"
+        return subprocess.CompletedProcess(words, exited, out.getvalue(), err.getvalue())
+
+    def show(self, run: str = "latest") -> dict[str, Any]:
+        """What `show --json` says of a run."""
+        shown: dict[str, Any] = json.loads(self.here("show", run, "--json").stdout)
         return shown
 
     def events(self, run: str = "latest") -> list[dict[str, Any]]:
-        """What `events` prints, in this process."""
-        return [json.loads(line) for line in self._here("events", run, "--store", str(self.store)).splitlines()]
-
-    def _here(self, *words: str) -> str:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = ended(lambda: app_main(list(words)))
-        assert code == 0, f"{words}: {err.getvalue()}"
-        return out.getvalue()
+        """What `events` prints."""
+        return [json.loads(line) for line in self.here("events", run).stdout.splitlines()]
 
     def run_id(self) -> str:
         """The id of the one run that is going on, as soon as it is there."""

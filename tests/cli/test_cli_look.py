@@ -81,20 +81,19 @@ def test_several_viewers_see_the_same_and_one_that_is_killed_harms_nobody(ds: Cl
 
 @pytest.mark.parametrize("run", ["demo", "lines"])
 def test_attach_from_start_now_and_an_event(shelf: Cli, run: str) -> None:
-    everything = shelf("events", run).stdout
-    assert shelf("attach", run, "--view", "json").stdout == everything, "programs get it all"
-    assert shelf("attach", run, "--view", "json", "--from", "start").stdout == everything
-    assert shelf("attach", run, "--view", "json", "--from", "now").stdout == ""
-    tail = shelf("attach", run, "--view", "json", "--from", "100").stdout
+    everything = shelf.here("events", run).stdout
+    assert shelf.here("attach", run, "--view", "json").stdout == everything, "programs get it all"
+    assert shelf.here("attach", run, "--view", "json", "--from", "now").stdout == ""
+    tail = shelf.here("attach", run, "--view", "json", "--from", "100").stdout
     assert tail == "".join(everything.splitlines(keepends=True)[99:])
-    whole = shelf("attach", run, "--view", "plain", "--from", "start").stdout
-    late = shelf("attach", run, "--view", "plain", "--from", "100").stdout
-    now = shelf("attach", run, "--view", "plain").stdout
+    whole = shelf.here("attach", run, "--view", "plain", "--from", "start").stdout
+    late = shelf.here("attach", run, "--view", "plain", "--from", "100").stdout
+    now = shelf.here("attach", run, "--view", "plain").stdout
     assert whole.splitlines()[-1] == late.splitlines()[-1]
     assert "joined at event 99\n" in late
     assert len(now.splitlines()) < len(late.splitlines()) < len(whole.splitlines())
     count = len(everything.splitlines())
-    assert f"--from {count + 2}: run" in shelf("attach", run, "--from", str(count + 2), code=2).stderr
+    assert f"--from {count + 2}: run" in shelf.here("attach", run, "--from", str(count + 2), code=2).stderr
 
 
 # replay
@@ -102,16 +101,16 @@ def test_attach_from_start_now_and_an_event(shelf: Cli, run: str) -> None:
 
 @pytest.mark.parametrize("run", ["demo", "lines"])
 def test_replay_at_any_speed_gives_the_same_events(shelf: Cli, run: str) -> None:
-    everything = shelf("events", run).stdout
+    everything = shelf.here("events", run).stdout
     for options in (["--speed", "max"], ["--speed", "40x"], ["--idle-limit", "0"]):
         assert shelf("replay", run, "--view", "json", *options).stdout == everything
 
 
 def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
-    events = [json.loads(line) for line in shelf("events", "demo").stdout.splitlines()]
+    events = [json.loads(line) for line in shelf.here("events", "demo").stdout.splitlines()]
 
     def played(*options: str) -> list[int]:
-        out = shelf("replay", "demo", "--view", "json", "--speed", "max", *options).stdout
+        out = shelf.here("replay", "demo", "--view", "json", "--speed", "max", *options).stdout
         return [json.loads(line)["seq"] for line in out.splitlines()]
 
     assert played("--from", "10", "--to", "12") == [10, 11, 12]
@@ -119,7 +118,7 @@ def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
     assert played("--from", "0.5s") == [event["seq"] for event in events if event["t"] >= 0.5]
     assert played("--from", "0:01", "--to", "1h") == [event["seq"] for event in events if event["t"] >= 1]
     assert played("--from", "9999") == []
-    plain = shelf("replay", "demo", "--view", "plain", "--speed", "max", "--from", "100", "--to", "110").stdout
+    plain = shelf.here("replay", "demo", "--view", "plain", "--speed", "max", "--from", "100", "--to", "110").stdout
     assert "joined at event 99\n" in plain.splitlines(keepends=True)[0]
 
 
@@ -140,8 +139,8 @@ def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
 def test_replay_of_raw_bytes(shelf: Cli) -> None:
     assert shelf.bytes("replay", "slow", "--view", "raw", "--speed", "max").stdout == b"ab\nc\n"
     assert shelf.bytes("replay", "three", "--view", "raw").stdout == b"out\n"
-    assert shelf("replay", "demo", "--speed", "max", "--view", "none").stdout == ""
-    assert "keeps no raw bytes of stdout" in shelf("replay", "demo", "--view", "raw", code=3).stderr
+    assert shelf.here("replay", "demo", "--speed", "max", "--view", "none").stdout == ""
+    assert "keeps no raw bytes of stdout" in shelf.here("replay", "demo", "--view", "raw", code=3).stderr
 
 
 # verify
@@ -149,14 +148,14 @@ def test_replay_of_raw_bytes(shelf: Cli) -> None:
 
 def test_verify_says_ok_with_the_seal(shelf: Cli) -> None:
     shown = shelf.show("demo")
-    assert shelf("verify", "demo").stdout == (
+    assert shelf.here("verify", "demo").stdout == (
         f"{shown['run_id']}  ok: {shown['last_seq']} events, sealed\n        {shown['seal']}\n"
     )
-    every = shelf("verify", "--all").stdout
+    every = shelf.here("verify", "--all").stdout
     assert len(every.splitlines()) == 4
     assert every.count("  ok: ") == 4
-    assert shelf("verify").stdout.startswith(shelf.show("latest")["run_id"])
-    report = json.loads(shelf("verify", "lines", "--json").stdout)
+    assert shelf.here("verify").stdout.startswith(shelf.show("latest")["run_id"])
+    report = json.loads(shelf.here("verify", "lines", "--json").stdout)
     assert report == {
         "run_id": shelf.show("lines")["run_id"], "ok": True, "events": report["events"], "sealed": True,
         "seal": shelf.show("lines")["seal"], "findings": [],
@@ -165,11 +164,11 @@ def test_verify_says_ok_with_the_seal(shelf: Cli) -> None:
 
 def test_verify_against_a_seal(shelf: Cli) -> None:
     seal = shelf.show("demo")["seal"]
-    shelf("verify", "demo", "--seal", seal)
-    shelf("verify", "demo", "--seal", seal.removeprefix("sha256:").upper())
-    done = shelf("verify", "demo", "--seal", seal[:-1] + ("0" if seal[-1] != "0" else "1"), code=1)
+    shelf.here("verify", "demo", "--seal", seal)
+    shelf.here("verify", "demo", "--seal", seal.removeprefix("sha256:").upper())
+    done = shelf.here("verify", "demo", "--seal", seal[:-1] + ("0" if seal[-1] != "0" else "1"), code=1)
     assert re.match(r"[a-z0-9]{6}  1 finding in \d+ events\n  seal +the seal is ", done.stdout)
-    assert "--seal is of one run" in shelf("verify", "--all", "--seal", seal, code=2).stderr
+    assert "--seal is of one run" in shelf.here("verify", "--all", "--seal", seal, code=2).stderr
 
 
 def test_verify_finds_what_was_changed_in_a_database(ds: Cli) -> None:
@@ -227,7 +226,7 @@ def test_verify_all_counts_what_cannot_be_read(ds: Cli) -> None:
 
 
 def test_list_is_aligned_and_newest_first(shelf: Cli) -> None:
-    lines = shelf("list").stdout.splitlines()
+    lines = shelf.here("list").stdout.splitlines()
     assert [line.split()[3] for line in lines] == ["completed", "completed", "completed", "failed"]
     for line in lines:
         assert re.match(r"[a-z0-9]{6}  \d{4}-\d\d-\d\d \d\d:\d\d  \w+ +[0-9.]+ m?s  \w+ +\S", line), line
@@ -235,18 +234,18 @@ def test_list_is_aligned_and_newest_first(shelf: Cli) -> None:
 
 
 def test_list_json_holds_the_run_level_fields(shelf: Cli) -> None:
-    infos = [json.loads(line) for line in shelf("list", "--json").stdout.splitlines()]
+    infos = [json.loads(line) for line in shelf.here("list", "--json").stdout.splitlines()]
     assert [info["name"] for info in infos] == ["lines", "demo", "slow", "three"]
     assert all(info.keys() == LISTED for info in infos)
     assert infos[-1]["tags"] == {"k": "v"}
-    assert [json.loads(line)["name"] for line in shelf("list", "--json", "--limit", "2").stdout.splitlines()] == [
+    assert [json.loads(line)["name"] for line in shelf.here("list", "--json", "--limit", "2").stdout.splitlines()] == [
         "lines",
         "demo",
     ]
-    assert [json.loads(line)["name"] for line in shelf("list", "--json", "--status", "failed").stdout.splitlines()] == [
-        "three"
-    ]
-    assert shelf("list", "--status", "cancelled").stderr.endswith(" with status cancelled\n")
+    assert [
+        json.loads(line)["name"] for line in shelf.here("list", "--json", "--status", "failed").stdout.splitlines()
+    ] == ["three"]
+    assert shelf.here("list", "--status", "cancelled").stderr.endswith(" with status cancelled\n")
 
 
 # show
@@ -322,12 +321,12 @@ def kill_ours(spool: Spool) -> None:
 
 
 def test_show_for_people_names_what_there_is(shelf: Cli) -> None:
-    said = shelf("show", "demo").stdout
+    said = shelf.here("show", "demo").stdout
     for each in ("✓ completed", "plan", "5/5", "✗ fetch", "timed out", "sources", "checks", "answer", "seal sha256:"):
         assert each in said
     assert max(map(len, said.splitlines())) <= 80
     assert max(map(len, shelf("show", "demo", env={"COLUMNS": "40"}).stdout.splitlines())) <= 71, "the seal is whole"
-    failed = shelf("show", "three").stdout
+    failed = shelf.here("show", "three").stdout
     assert "✗ failed · exit code 3" in failed
 
 

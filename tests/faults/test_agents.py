@@ -1,4 +1,4 @@
-"""Agents die, linger, hide and misbehave: every byte is recorded, the end is told as it was, and nobody waits in vain."""
+"""Agents die, linger and misbehave: every byte is recorded, the end told as it was, and nobody waits in vain."""
 
 from __future__ import annotations
 
@@ -175,7 +175,8 @@ def test_what_cannot_be_executed_is_a_failed_run(box: Box, tmp_path: Path, head:
 def test_an_agent_that_executes_itself_anew_is_the_same_agent(box: Box) -> None:
     code = (
         "import os, sys\nleft = int(sys.argv[1])\nos.write(1, b'round %d\\n' % left)\n"
-        "if left: os.execv(sys.executable, [sys.executable, '-S', '-E', '-c', sys.argv[2], str(left - 1), sys.argv[2]])\n"
+        "again = [sys.executable, '-S', '-E', '-c', sys.argv[2], str(left - 1), sys.argv[2]]\n"
+        "if left: os.execv(sys.executable, again)\n"
         "import time; time.sleep(0.4); sys.exit(6)"
     )
     live, child = box.watch(*PYTHON, "-c", code, "3", code, options=("--view", "none"))

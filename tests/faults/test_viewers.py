@@ -50,18 +50,19 @@ def test_twenty_viewers_that_are_killed_and_stopped_do_not_touch_the_run(box: Bo
 def test_a_file_that_a_stopped_viewer_kept_open_is_settled_later(tmp_path: Path) -> None:
     box = Box(tmp_path / "store", "sqlite")
     try:
-        live, child = box.watch(*steady(500, pause=0.1), options=("--view", "none"))
-        live.reaches(20)
+        live, child = box.watch("sleep", "60", options=("--view", "none"))
+        live.reaches(2)
         viewer = box.open("attach", live.run_id, "--view", "json", stdout=subprocess.PIPE)
         assert viewer.stdout is not None
         viewer.stdout.readline()
         wal = Path(box.path(live.run_id) + "-wal")
         eventually(lambda: _opened(viewer.pid, box.path(live.run_id)), "the viewer to have it open")
         stop(viewer.pid, signal.SIGSTOP)
-        assert child.wait(30) == 0
+        stop(live.agent)
+        assert child.wait(30) == 137
         assert wal.exists()
         assert wal.stat().st_size == 0, "checkpointed all the same"
-        box.whole(live.run_id, written(500))
+        box.whole(live.run_id, status="interrupted")
         stop(viewer.pid)
         viewer.wait()
         assert box.cli("verify", live.run_id).code == 0
@@ -137,6 +138,7 @@ def test_joining_at_any_moment_gives_the_state_of_the_whole(box: Box) -> None:
         threads.append(thread)
     for thread in threads:
         thread.join(60)
+    live.ends()
     found = box.whole(live.run_id, written(count))
     assert len(joined) == 8
     for at, state in joined:

@@ -73,7 +73,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return painted
 
 
-def test_events_are_folded_as_they_come_and_painted_ten_times_a_second(log: Any, frames: list[dict[str, Any]]) -> None:
+def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(log: Any, frames: list[dict[str, Any]]) -> None:
     clock, state = Clock(), RunState()
 
     def batches() -> Iterator[Sequence[Event]]:
@@ -83,7 +83,7 @@ def test_events_are_folded_as_they_come_and_painted_ten_times_a_second(log: Any,
             clock.time += 0.001
 
     assert live.show(batches(), state=state, console=screen(), clock=clock) == Outcome(left=False)
-    assert 9 <= len(frames) <= 11
+    assert 19 <= len(frames) <= 21
 
 
 def test_ticks_repaint_once_a_second_and_tell_the_silence(log: Any, frames: list[dict[str, Any]]) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 
 from durastream.cli.launch import current_folder
-from durastream.errors import DurastreamError, NotARecording
+from durastream.errors import DurastreamError
 from durastream.follow import wait_for_reader
 from durastream.location import find_store
 from durastream.recorder import recover
@@ -19,8 +18,6 @@ from durastream.stores.sqlite import settle
 from durastream.supervisor import spawn_recorder
 
 __all__ = ["attached_store", "find", "finish_orphans", "open_found", "put"]
-
-_RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 
 
 def put(text: str) -> None:
@@ -49,7 +46,6 @@ def finish_orphans(store: FolderStore, only: str | None = None) -> None:
 def find(store: FolderStore, ref: str, *, finish: bool = True) -> Found:
     """The run that is meant, its recording finished if it was orphaned. Raises RunNotFound or RunAmbiguous."""
     found = store.find(ref)
-    _check_id(found.run_id, found.path)
     if found.store is None or not finish:
         return found
     at = FolderStore(found.store)
@@ -65,11 +61,4 @@ def open_found(store: FolderStore, found: Found) -> Reader:
     """A reader for a run that was asked for, recorded or just beginning."""
     begins = found.store is not None and Spool(found.store, found.run_id).exists()  # its file may be half made
     at = FolderStore(found.store) if found.store is not None else store
-    reader = wait_for_reader(at, found.run_id) if begins or found.path is None else open_reader(found.path)
-    _check_id(reader.run_id, reader.path)
-    return reader
-
-
-def _check_id(run_id: str, path: str | None) -> None:
-    if not _RUN_ID.match(run_id):  # a recording is data: its id must not lead to another folder
-        raise NotARecording(f"{path} has the run id {run_id!r}, which durastream never gives")
+    return wait_for_reader(at, found.run_id) if begins or found.path is None else open_reader(found.path)

@@ -39,7 +39,7 @@ REASONING = "#reasoning"
 
 _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
-_CHECKPOINT_PAGES = 4000
+_CHECKPOINT_PAGES = 8000
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
