@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -251,7 +251,8 @@ def tmux(ds: Cli) -> Iterator[Tmux]:
 
 class Tmux:
     def __init__(self, ds: Cli) -> None:
-        self._name = f"dscli-{os.getpid()}-{time.monotonic_ns()}"  # a server that ends keeps its name a moment
+        self._folder = tempfile.TemporaryDirectory(prefix="dscli-", dir="/tmp")  # a socket's path must be short
+        self._socket = f"{self._folder.name}/tmux"
         (ds.folder / "ds").write_text("#!/bin/sh\nexec " + " ".join(CLI) + ' "$@"\n', encoding="utf-8")
         (ds.folder / "ds").chmod(0o755)
         self._environ = {**ds.environ, "PS1": "$ ", "PATH": f"{ds.folder}:{ds.environ['PATH']}"}
@@ -271,7 +272,7 @@ class Tmux:
 
     def __call__(self, *words: str) -> str:
         done = subprocess.run(
-            ["tmux", "-L", self._name, *words],
+            ["tmux", "-S", self._socket, *words],
             env=self._environ,
             capture_output=True,
             text=True,
@@ -288,7 +289,8 @@ class Tmux:
                           f"{shown}")  # fmt: skip
 
     def end(self) -> None:
-        subprocess.run(["tmux", "-L", self._name, "kill-server"], check=False, capture_output=True)
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
+        self._folder.cleanup()
 
 
 def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> None:

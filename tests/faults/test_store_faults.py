@@ -186,9 +186,7 @@ def filler(size: int, seconds: float = 0.5, code: int = 0) -> tuple[str, ...]:
     return (*PYTHON, "-c", FILLER, str(size), str(seconds), str(code))
 
 
-def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(
-    box: Box, disk: Callable[[str], Disk]
-) -> None:
+def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(box: Box, disk: Callable[[str], Disk]) -> None:
     code = 0 if box.log == "sqlite" else 3  # which is kept, and 0 is not
     small = disk("size=6m")
     full = Box(small.path / "store", box.log)

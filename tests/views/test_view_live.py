@@ -73,7 +73,9 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return painted
 
 
-def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(log: Any, frames: list[dict[str, Any]]) -> None:
+def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(
+    log: Any, frames: list[dict[str, Any]]
+) -> None:
     clock, state = Clock(), RunState()
 
     def batches() -> Iterator[Sequence[Event]]:
