@@ -11,7 +11,10 @@ __all__ = ["find_store", "make_store"]
 
 
 def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> str:
-    """The folder of recordings: `--store`, `$DURASTREAM_STORE`, the nearest `recordings/`, else the user's own."""
+    """The folder of recordings: `--store`, `$DURASTREAM_STORE`, the nearest `recordings/`, else the user's own.
+
+    Raises StoreUnwritable when none is named and the user has no home folder.
+    """
     named = explicit or environ.get("DURASTREAM_STORE")
     if named:
         return os.path.abspath(os.path.join(cwd, os.path.expanduser(named)))
@@ -24,7 +27,9 @@ def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> st
         if parent == folder:
             break
         folder = parent
-    state = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    state = environ.get("XDG_STATE_HOME") or os.path.expanduser(os.path.join("~", ".local", "state"))
+    if not os.path.isabs(state):
+        raise StoreUnwritable("there is no home folder to keep recordings in: name one with --store")
     return os.path.join(state, "durastream", "recordings")
 
 
