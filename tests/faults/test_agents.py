@@ -215,7 +215,8 @@ def test_a_spool_that_lost_its_end_in_a_power_cut_doubles_nothing(box: Box) -> N
     recorder = subprocess.Popen(
         [sys.executable, "-P", "-m", "durastream.recorder", spool.store, spool.run_id], env=box.environ
     )
-    Live(box, spool.run_id).reaches(550)
+    Live(box, spool.run_id).reaches(2)
+    eventually(lambda: len(box.look(spool.run_id).of("test.counted")) == 500, "all to be stored", pause=0.05)
     stop(recorder.pid)
     recorder.wait()
     os.close(supervisor)
@@ -260,7 +261,7 @@ def test_an_agent_that_is_gone_at_once_is_recorded(box: Box) -> None:
 
 
 def test_many_runs_at_once_do_not_touch_each_other(box: Box) -> None:
-    lives = [box.detach(*steady(400, pause=0.1, code=number % 3)) for number in range(8)]
+    lives = [box.detach(*steady(400, pause=0.1, code=number % 3)) for number in range(6)]
     stop(lives[-1].pid("recorder"))
     for number, live in enumerate(lives):
         live.ends()
