@@ -192,6 +192,7 @@ class Recorder:
                 found += pending
             if tail.shrunk:
                 tail.shrunk = False
+                read = True  # from its start, in the next step
                 self._raw_at[tail.stream] = 0
                 found.append(_warning(_cut_short(tail.stream)))
         if found:

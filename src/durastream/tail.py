@@ -72,9 +72,9 @@ class Tail:
         self._read_at = 0.0
         size = os.fstat(self._fd).st_size
         self.late_until = size if late else 0
-        if settled and size < offset:
+        self._lost = settled and size < offset
+        if self._lost:
             self.gapless = False
-            self._stop = size
         for piece in _pieces(self._fd, 0, offset):
             self.digest.update(piece)
         self._source: Source | None = None
@@ -92,7 +92,7 @@ class Tail:
 
     def waiting(self) -> int:
         """Bytes not yet read; negative when the file was cut short."""
-        if self._stop is not None and self._stop < self.at:
+        if self._lost:
             return 0
         size = os.fstat(self._fd).st_size
         return (size if self._stop is None else min(size, self._stop)) - self.at

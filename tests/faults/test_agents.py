@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from faults_kit import CLI, PYTHON, Box, Live, eventually, prepared, steady, stop, written
 
-from durastream.recorder import recover
+from durastream.recorder import Recorder, recover
 from durastream.spool import process_token
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -205,6 +205,22 @@ def test_an_event_file_that_the_agent_cuts_short_is_noted_and_read_on(box: Box, 
     assert [data["n"] for data in found.of("test.counted")] == [0, 1, 2, 3]
     assert found.warnings == ["events was cut short while it was read: append to it with >>"] * 3
     assert "events" not in found.end["raw"], "what was cut off cannot be vouched for"
+
+
+def test_an_event_file_that_is_cut_short_by_the_last_thing_an_agent_does_is_read_too(box: Box) -> None:
+    wrote = written(100)
+    spool = prepared(box, wrote, exit_code=None)
+    supervisor = spool.lock("supervisor")
+    recorder = Recorder(spool)
+    while recorder.step():
+        pass
+    Path(spool.file("events")).write_text('{"type":"test.last","data":{}}\n')
+    spool.write_exit({"exit_code": 0, "ts": 0.0, "sent": [], "left": []})
+    recorder.run()
+    os.close(supervisor)
+    found = box.whole(spool.run_id)
+    assert [data["n"] for data in found.of("test.counted")] == list(range(100))
+    assert len(found.of("test.last")) == 1
 
 
 def test_a_spool_that_lost_its_end_in_a_power_cut_doubles_nothing(box: Box) -> None:
