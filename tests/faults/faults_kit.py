@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,13 +25,16 @@ from durastream.follow import read_all
 from durastream.recorder import now_text
 from durastream.spool import STREAMS, Spool, boot_id, process_token, spools
 from durastream.state import RunState
-from durastream.stores import FolderStore, RunInfo
+from durastream.stores import FolderStore, Reader, RunInfo
 from durastream.stores.folder import open_reader
+from durastream.stores.jsonl import JsonlReader
 from durastream.verify import Checker, Report, cut_points
 
 CLI = (sys.executable, "-P", "-m", "durastream")
 PYTHON = (sys.executable, "-S", "-E")
 PATIENCE = 30.0
+ONE_CORE = ("taskset", "-c", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
+"""strace and who is traced wait for each other at each call: four times as fast on one core as on two."""
 SOURCE = str(Path(__file__).parents[2] / "src")
 
 STEADY = """
@@ -198,7 +203,7 @@ class Box:
             for batch in read_all(reader):
                 events += batch
                 checker.take(batch)
-            raw = {stream: b"".join(reader.raw(stream)) for stream in STREAMS}
+            raw = _raw(reader)
             sums = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in raw.items() if data}
             for damage in reader.damage:
                 checker.found("unreadable", damage)
@@ -235,6 +240,19 @@ class Box:
                     stop(live.pid(who))
             if live.spool.agent_alive():
                 stop(live.agent)
+
+
+def _raw(reader: Reader) -> dict[str, bytes]:
+    """The raw bytes of all streams; of JSON Lines in one pass, for each stream by itself reads the whole file."""
+    if not isinstance(reader, JsonlReader):
+        return {stream: b"".join(reader.raw(stream)) for stream in STREAMS}
+    found = dict.fromkeys(STREAMS, b"")
+    with open(reader.path, "rb") as file:
+        for line in file:
+            if line.startswith(b'{"raw":'):
+                kept = json.loads(line)
+                found[kept["raw"]] += zlib.decompress(base64.b64decode(kept["zlib"]))
+    return found
 
 
 def same_bytes(found: Recording, wrote: Written) -> None:
@@ -330,9 +348,10 @@ def prepared(box: Box, wrote: Written, *, exit_code: int | None = 0, log: str | 
 
 
 DRIVER = """
-import os, sys
+import ctypes, os, sys
 sys.path.insert(0, {source!r})
 import durastream.recorder as recorder
+import durastream.sources.native
 from durastream.stores.jsonl import JsonlWriter
 from durastream.stores.sqlite import SqliteWriter
 store, run_id, acks, mode = sys.argv[1:]
@@ -363,14 +382,21 @@ if mode == "forgetful":
             self._read_by_stream[stream] = (offset - offset % 1500, 0)
         return tail(self, stream)
     recorder.Recorder._tail = forgetful
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_long(-1))  # whoever likes may trace us
+print("ready", flush=True)
+sys.stdin.readline()
+if mode == "recover":
+    from durastream.spool import Spool
+    sys.exit(not recorder.recover(Spool(store, run_id)))
 sys.exit(recorder.main([store, run_id]))
 """
 """A recorder in small batches that tells what it holds for stored. `early` tells it before the commit, `deaf` does not
 hear that a commit failed, `forgetful` does not know where exactly it had read to: all are wrong, and a harness that
-works catches them."""
+works catches them. It waits for a line on stdin when it has imported all it needs, which takes long under strace."""
 
 
 def driver(spool: Spool, acks: Path, mode: str = "honest") -> list[str]:
+    """The words that start a driver."""
     return [sys.executable, "-P", "-c", DRIVER.format(source=SOURCE), spool.store, spool.run_id, str(acks), mode]
 
 
@@ -385,12 +411,31 @@ def acknowledged(acks: Path) -> int:
 
 def traced(*injections: str, paths: Sequence[str] = (), calls: str) -> list[str]:
     """The words that run a command under strace with faults injected."""
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", "signal=none"]
+    words = [*ONE_CORE, "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", "signal=none"]
     for path in paths:
         words += ["-P", path]
     for injection in injections:
         words += ["-e", f"inject={injection}"]
     return words
+
+
+def broken(spool: Spool, acks: Path, call: str, fault: str, *, paths: Sequence[str] = (), mode: str = "honest") -> int:
+    """Run a driver with a fault in its system calls from now on; returns its exit code."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(driver(spool, acks, mode), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        words = [word for word in traced(f"{call}:{fault}", paths=paths, calls=call) if word != "-qq"]
+        os.sched_setaffinity(child.pid, {min(os.sched_getaffinity(0))})
+        with subprocess.Popen([*words, "-p", str(child.pid)], stderr=pipe) as tracer:
+            assert tracer.stderr is not None
+            assert b"attached" in tracer.stderr.readline()
+            child.stdin.write(b"go\n")
+            child.stdin.close()
+            code = child.wait(30)
+            tracer.stderr.read()
+    return code
 
 
 def why_no_strace() -> str | None:

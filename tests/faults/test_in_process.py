@@ -93,7 +93,7 @@ def test_a_program_that_ends_leaves_a_finished_recording(box: Box, tmp_path: Pat
 
 
 def test_a_recording_that_is_removed_while_its_program_runs_is_made_anew(box: Box, tmp_path: Path) -> None:
-    child = program(box, tmp_path / "told", 3000, after="time.sleep(2)")
+    child = program(box, tmp_path / "told", 3000, after="time.sleep(1.3)")
     eventually(lambda: box.store.run_ids(), "the run to begin")
     (run_id,) = box.store.run_ids()
     Live(box, run_id).reaches(500)

@@ -36,7 +36,7 @@ def test_a_second_recorder_is_refused_and_told_who_has_the_run(box: Box) -> None
 
 
 def test_a_stopped_recorder_is_not_stale(box: Box) -> None:
-    live = box.detach(*steady(500, pause=0.15))
+    live = box.detach(*steady(500, pause=0.1))
     live.reaches(10)
     recorder = live.pid("recorder")
     stop(recorder, signal.SIGSTOP)

@@ -16,7 +16,7 @@ from faults_kit import (
     Box,
     Live,
     acknowledged,
-    driver,
+    broken,
     eventually,
     json_lines,
     needs_strace,
@@ -54,9 +54,7 @@ def test_what_failed_to_be_written_is_not_told_as_stored_and_not_stored_twice(bo
         spool = prepared(box, SMALL)
         path = os.path.join(box.folder, spool.run_id)
         paths = [f"{path}.db", f"{path}.db-wal"] if box.log == "sqlite" else [f"{path}.jsonl"]
-        words = [*traced(f"{call}:{fault}", paths=paths, calls=call), *driver(spool, acks)]
-        done = subprocess.run(words, capture_output=True, timeout=30, check=False)
-        assert done.returncode == RETRY, (call, fault, done)
+        assert broken(spool, acks, call, fault, paths=paths) == RETRY, (call, fault)
         trouble = spool.trouble()
         assert trouble is not None
         assert spool.run_id in trouble["message"]
@@ -74,40 +72,34 @@ def test_the_harness_catches_a_recorder_that_does_not_hear_of_errors(box: Box, t
     call, n, paths = (
         ("pwrite64", 120, [f"{path}.db", f"{path}.db-wal"]) if box.log == "sqlite" else ("write", 6, [f"{path}.jsonl"])
     )
-    words = [
-        *traced(f"{call}:error=ENOSPC:when={n}+", paths=paths, calls=call),
-        *driver(spool, tmp_path / "acks", "deaf"),
-    ]
-    subprocess.run(words, capture_output=True, timeout=30, check=False)
+    broken(spool, tmp_path / "acks", call, f"error=ENOSPC:when={n}+", paths=paths, mode="deaf")
     assert len(box.look(spool.run_id).events) < acknowledged(tmp_path / "acks")
 
 
 @needs_strace
 def test_a_run_comes_right_when_the_disk_does(box: Box) -> None:
     call, fault = ("fdatasync", f"error=EIO:when={9 if box.log == 'sqlite' else 4}")
-    words = [*CLI, "run", "--log", box.log, "--view", "none", "--", *steady(1500, pause=0.03)]
+    words = [*CLI, "run", "--log", box.log, "--view", "none", "--", *steady(800, pause=0.03)]
     done = subprocess.run(
         [*traced(f"{call}:{fault}", calls=call), *words], env=box.environ, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0, done
     (run_id,) = box.store.run_ids()
-    assert box.whole(run_id, written(1500)).of("run.resumed")
+    assert box.whole(run_id, written(800)).of("run.resumed")
 
 
 # files that go away
 
 
-@pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
+@pytest.mark.parametrize("how", ["moved", "replaced"])
 def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spool(box: Box, how: str) -> None:
-    if box.log == "jsonl" and how != "removed":
+    if box.log == "jsonl" and how != "moved":
         pytest.skip("it is one file, as with SQLite: one way will do")
     count = 1200
     live, child = box.watch(*steady(count, pause=0.07), options=("--view", "none"))
     live.reaches(100)
     path = box.path(live.run_id)
-    if how == "removed":
-        os.unlink(path)
-    elif how == "moved":
+    if how == "moved":
         os.rename(path, path + ".moved")
     else:
         shutil.copy(path, path + ".new")
@@ -214,7 +206,7 @@ def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(box: Bo
 def test_a_run_goes_on_by_itself_when_the_disk_has_room_again(box: Box, disk: Callable[[str], Disk]) -> None:
     small = disk("size=6m")
     full = Box(small.path / "store", box.log)
-    live = full.detach(*filler(9 << 20, seconds=2))
+    live = full.detach(*filler(9 << 20, seconds=1))
     eventually(lambda: live.spool.trouble(), "the disk to be full")
     small.again("size=256m")
     live.ends(60)
@@ -324,7 +316,7 @@ def test_a_file_size_limit_is_told_before_anything_starts(box: Box, tmp_path: Pa
 
 def test_an_agent_that_runs_into_a_file_size_limit_is_recorded_afterwards(box: Box) -> None:
     words = limited(RLIMIT_FSIZE=2 << 20)
-    run_id, _ = box.run(*filler(9 << 20), options=("--view", "none"), before=words)
+    run_id, _ = box.run(*filler(9 << 20, seconds=0), options=("--view", "none"), before=words)
     if (Path(box.folder) / ".spool" / run_id).exists():
         assert box.cli("recover", run_id).code == 0
     found = box.look(run_id)

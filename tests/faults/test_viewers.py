@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceW
 
 
 def test_many_viewers_that_are_killed_and_stopped_do_not_touch_the_run(box: Box) -> None:
-    count = 4000
+    count = 2000
     many = 20 if box.log == "sqlite" else 8
     live, child = box.watch(*steady(count, pause=0.05, code=3), options=("--view", "none"))
     live.reaches(20)
@@ -82,7 +82,7 @@ def _opened(pid: int, path: str) -> bool:
 
 
 def test_a_viewer_whose_output_is_closed_just_leaves(box: Box) -> None:
-    live = box.detach(*steady(1000, pause=0.05))
+    live = box.detach(*steady(600, pause=0.05))
     live.reaches(20)
     viewer = box.open("attach", live.run_id, "--view", "json", "--from", "start", stdout=subprocess.PIPE)
     assert viewer.stdout is not None
@@ -90,26 +90,26 @@ def test_a_viewer_whose_output_is_closed_just_leaves(box: Box) -> None:
     viewer.stdout.close()
     assert viewer.wait(30) == 128 + signal.SIGPIPE
     live.ends()
-    assert not box.whole(live.run_id, written(1000)).of("run.resumed")
+    assert not box.whole(live.run_id, written(600)).of("run.resumed")
 
 
 def test_the_output_of_run_may_be_closed_and_the_run_goes_on(box: Box) -> None:
-    live, child = box.watch(*steady(1000, pause=0.05), stdout=subprocess.PIPE)
+    live, child = box.watch(*steady(600, pause=0.05), stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
     child.stdout.close()
     assert child.wait(30) == 128 + signal.SIGPIPE
     live.ends()
-    box.whole(live.run_id, written(1000))
+    box.whole(live.run_id, written(600))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP])
 def test_the_run_does_not_need_the_run_command(box: Box, number: signal.Signals) -> None:
-    live, child = box.watch(*steady(1000, pause=0.03), options=("--view", "plain"))
+    live, child = box.watch(*steady(500, pause=0.03), options=("--view", "plain"))
     live.reaches(20)
     stop(child.pid, number)
     live.ends()
-    box.whole(live.run_id, written(1000))
+    box.whole(live.run_id, written(500))
 
 
 def test_joining_at_any_moment_gives_the_state_of_the_whole(box: Box) -> None:
@@ -165,7 +165,8 @@ def test_viewers_that_come_while_the_file_is_made_wait_for_it(box: Box, tmp_path
         got: list[int] = []
         thread = threading.Thread(target=watch, args=(spool, got))
         thread.start()
-        subprocess.run(driver(spool, tmp_path / "acks"), timeout=30, check=True)
+        words = driver(spool, tmp_path / "acks")
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=True)
         os.close(supervisor)
         thread.join(30)
         assert failed == []
