@@ -51,7 +51,9 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
         return "interrupted"
     if code != 0:
         return "failed"
-    if any(step.status in ("active", "abandoned") for step in state.steps.values()):
+    if state.declared is None and state.agent.get("terminal"):
+        return "interrupted" if state.cancel is not None else "failed"
+    if any(step.status in ("active", "abandoned") and step.kind != "plan" for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")
     return "completed" if declared is None or str(declared) in _GOOD else "failed"
@@ -60,7 +62,12 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
 def reconcile(state: RunState) -> list[Finding]:
     """What was streamed against what was declared: nothing found means that they agree."""
     found = []
+    if state.declared is None and state.agent.get("terminal"):
+        name = state.agent.get("name") or state.agent.get("format")
+        found.append(Finding("end-undeclared", f"{name} ended without the record that ends its stream"))
     for step in state.steps.values():
+        if step.kind == "plan":
+            continue  # an entry that was left open is told by the plan, and is no work that was cut off
         if step.status == "active":
             found.append(Finding("step-open", f"step {step.title!r} ({step.step_id}) was never completed"))
         elif step.status == "abandoned":

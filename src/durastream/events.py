@@ -39,6 +39,7 @@ FORMAT = 1
 
 TYPES = frozenset(
     {
+        "agent.identified",
         "approval.requested",
         "approval.resolved",
         "artifact.created",

@@ -28,7 +28,7 @@ from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
 from durastream.stores.sqlite import REASONING
 from durastream.supervisor import GIVE_UP, RETRY
-from durastream.tail import RAW_PIECE, Packing, Tail
+from durastream.tail import RAW_PIECE, Packing, Place, Tail
 
 __all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
 
@@ -55,7 +55,7 @@ class Recorder:
         self.meta = spool.meta()
         self.state = RunState()
         self._same_boot = self.meta.get("boot_id") == boot_id()
-        self._read_by_stream: dict[str, tuple[int, int]] = {}
+        self._read_by_stream: dict[str, Place] = {}
         self._raw_at: dict[str, int] = {}
         self._packing: deque[Packing] = deque()
         self._held = contextlib.ExitStack()
@@ -117,19 +117,15 @@ class Recorder:
                 self.state.apply(event)
                 if event.src is not None:
                     stream, offset, length = event.src
-                    before, count = self._read_by_stream.get(stream, (0, 0))
-                    if length is not None:
-                        self._read_by_stream[stream] = (offset + length, 0)
-                    else:
-                        self._read_by_stream[stream] = (offset, count + 1 if before == offset else 1)
+                    self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
             self._drain()
         reader.close()
         self._snapshot_seq = self.state.seq
 
     def _tail(self, stream: str) -> Tail:
-        offset, skip = self._read_by_stream.get(stream, (0, 0))
-        format_ = self.meta.get("format", "auto")
-        tail = Tail(self.spool, stream, format_, offset, skip, late=self._resumed, settled=not self._same_boot)
+        place = self._read_by_stream.get(stream, Place())
+        format_, words = self.meta.get("format", "auto"), self.meta.get("command") or ()
+        tail = Tail(self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot)
         if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
             tail.gapless = False
         if stream != "control":

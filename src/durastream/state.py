@@ -201,6 +201,7 @@ class RunState:
     """Everything a view shows. Read it freely; only `apply` changes it."""
 
     __slots__ = (
+        "agent",
         "approvals",
         "artifacts",
         "cancel",
@@ -237,6 +238,8 @@ class RunState:
         self.declared: dict[str, Any] | None = None
         """What the agent said of its own end."""
         self.cancel: dict[str, Any] | None = None
+        self.agent: dict[str, Any] = {}
+        """What the agent said of itself: format, name, version, model, session_id, prompt."""
         self.plan: list[dict[str, Any]] = []
         self.plan_seq: int | None = None
         self.steps: dict[str, Step] = {}
@@ -260,6 +263,10 @@ class RunState:
     @property
     def answer(self) -> Message | None:
         """The message declared final, else the last one with text, else what was printed; None before any text."""
+        declared = (self.declared or {}).get("answer")
+        named = self.messages.get(str(declared.get("message_id"))) if isinstance(declared, dict) else None
+        if named is not None:
+            return named
         last = printed = None
         for message in self.messages.values():
             if message.role != "assistant":
@@ -364,6 +371,8 @@ class RunState:
                 self.errors.append(data)
             case "raw.rejected":
                 self.rejected += 1
+            case "agent.identified":
+                self.agent = {**self.agent, **data}
             case "run.started":
                 self.started = data
                 self.started_at = self.ts
@@ -414,6 +423,7 @@ class RunState:
             "completed": self.completed,
             "declared": self.declared,
             "cancel": self.cancel,
+            "agent": self.agent,
             "plan": self.plan,
             "plan_seq": self.plan_seq,
             "steps": [step.dump() for step in self.steps.values()],
@@ -441,6 +451,7 @@ class RunState:
         state = cls()
         for name in ("seq", "ts", "t", "started", "started_at", "completed", "declared", "cancel", "plan_seq"):
             setattr(state, name, saved[name])
+        state.agent = dict(saved.get("agent", {}))
         state.plan = list(saved["plan"])
         state.steps = {step["step_id"]: Step.load(step) for step in saved["steps"]}
         known = saved.get("texts", {}) if texts is None else texts

@@ -8,14 +8,15 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from durastream.events import Pending, Src, dumps
-from durastream.sources import Source, source_for
+from durastream.sources import Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.stores import RawChunk
 
-__all__ = ["RAW_PIECE", "Packing", "Tail"]
+__all__ = ["RAW_PIECE", "Packing", "Place", "Tail"]
 
 RAW_PIECE = 1 << 20
 """How many raw bytes are kept in one chunk."""
@@ -23,6 +24,22 @@ RAW_PIECE = 1 << 20
 _READ = 1 << 19
 _COALESCE = 0.03
 _COALESCE_BYTES = 32 * 1024
+
+
+class Place(NamedTuple):
+    """Where the last stored event of a stream came from.
+
+    `end` is None when it came from exactly one line; `stored` is how many stored events came from these same bytes.
+    """
+
+    start: int = 0
+    end: int | None = None
+    stored: int = 0
+
+    def then(self, offset: int, length: int | None) -> Place:
+        """The place of the next event."""
+        end = None if length is None else offset + length
+        return Place(offset, end, self.stored + 1 if (self.start, self.end) == (offset, end) else 1)
 
 
 class Control:
@@ -56,28 +73,53 @@ class Tail:
     """
 
     def __init__(
-        self, spool: Spool, stream: str, format_: str, offset: int, skip: int, *, late: bool, settled: bool = False
+        self,
+        spool: Spool,
+        stream: str,
+        format_: str,
+        place: Place,
+        words: Sequence[str] = (),
+        *,
+        late: bool,
+        settled: bool = False,
     ) -> None:
         self.stream = stream
-        self.at = offset
-        self.skip = skip
+        self.at = place.start if place.end is None else place.end
+        self.skip = place.stored if place.end is None else 0
         self.digest = hashlib.sha256()
         self.shrunk = False
         self.gapless = True
         """Whether all that was read can still be read; not when the file was cut short in between."""
         self._stop: int | None = None
         self._format = format_
+        self._words = words
         self._fd = spool.open(stream, os.O_RDONLY)
-        self._skip_at = offset
         self._read_at = 0.0
         size = os.fstat(self._fd).st_size
         self.late_until = size if late else 0
-        self._lost = settled and size < offset
+        self._source = self._replay(place) if stream == "stdout" and place.stored else None
+        self._skip_at = self.at
+        self._lost = settled and size < self.at
         if self._lost:
             self.gapless = False
-        for piece in _pieces(self._fd, 0, offset):
+        for piece in _pieces(self._fd, 0, self.at):
             self.digest.update(piece)
-        self._source: Source | None = None
+
+    def _replay(self, place: Place) -> Source | None:
+        """The source as it was when the recording ended; None for one that needs to know nothing of that."""
+        source = replayed(self._format, self._words)
+        if source is None:
+            return None
+        for piece in _pieces(self._fd, 0, place.start):
+            source.feed(piece)
+            if source.settled:
+                return None
+        if source.framed:
+            self.at, self.skip = place.start, place.stored
+        else:
+            for piece in _pieces(self._fd, place.start, self.at):
+                source.feed(piece)
+        return source
 
     @property
     def source(self) -> Source:
@@ -85,7 +127,9 @@ class Tail:
         if self._source is None:
             if self.stream == "control":
                 self._source = Control(self.at)
-            else:
+            elif self.stream == "stdout" and not self.at:
+                self._source = replayed(self._format, self._words)
+            if self._source is None:
                 whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
                 self._source = source_for(self.stream, self._format, self.at, line_start=whole)
         return self._source

@@ -39,6 +39,19 @@ class RunStarted(_Data):
     parent_run_id: str | None = None
 
 
+class AgentIdentified(_Data):
+    """What is learnt of the agent as it speaks. With `terminal`, a run that ends well has a `run.declared`."""
+
+    format: str | None = None
+    terminal: bool | None = None
+    name: str | None = None
+    version: str | None = None
+    model: str | None = None
+    session_id: str | None = None
+    prompt: str | None = None
+    cwd: str | None = None
+
+
 class MessageStarted(_Data):
     message_id: MessageId
     role: str = "assistant"
@@ -208,6 +221,7 @@ class RunCompleted(_Data):
 
 
 MODELS: dict[str, type[BaseModel]] = {
+    "agent.identified": AgentIdentified,
     "approval.requested": ApprovalRequested,
     "approval.resolved": ApprovalResolved,
     "artifact.created": ArtifactCreated,

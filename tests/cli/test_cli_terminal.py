@@ -287,6 +287,10 @@ class Tmux:
         return eventually(lambda: (text := self("capture-pane", "-p")) and all(each in text for each in shown) and text,
                           f"{shown}")  # fmt: skip
 
+    def until_prompt(self) -> None:
+        """Wait for the shell: what is typed before it has the terminal is read by whoever has it."""
+        eventually(lambda: self("capture-pane", "-p").rstrip().rpartition("\n")[2].startswith("bash-"), "a prompt")
+
     def end(self) -> None:
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
         self._folder.cleanup()
@@ -300,6 +304,7 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> 
     tmux.until("▶ search the web", "d detach")
     tmux.type("C-z")
     tmux.until("Stopped")
+    tmux.until_prompt()
     tmux.type("stty -a | grep -ow -e '-echo' -e '-icanon'; echo shell is back", "Enter")
     assert "\n-echo" not in tmux.until("\nshell is back")
     (ds.folder / "1").touch()
@@ -309,6 +314,7 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> 
     tmux.until("The answer is", "✓ search the web", "d detach")
     (ds.folder / "2").touch()
     tmux.until("✓ completed", "The answer is forty-two.", "· reconciled ·")
+    tmux.until_prompt()
     tmux.type("clear; stty -a | grep -ow -e '-echo' -e '-icanon'; echo shell is back", "Enter")
     assert "\n-echo" not in tmux.until("\nshell is back")
 

@@ -5,18 +5,18 @@ Sources are pure: no file, no clock. The same bytes give the same events, so tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from durastream.errors import UsageError
 from durastream.events import Pending
 from durastream.sources.log import LogSource
 from durastream.sources.text import TextSource
 
-__all__ = ["FORMATS", "Source", "source_for"]
+__all__ = ["FORMATS", "ReplayedSource", "Source", "replayed", "source_for"]
 
 FORMATS = {
-    "auto": "text, and lines in durastream's own event form are events",
-    "native": "every line is an event; what is not is a log line",
+    "auto": "found by what is printed: one of the formats below, else text; lines in our own form are events",
+    "native": "every line is an event in our own form; what is not is a log line",
     "text": "all of it is the answer's text",
 }
 
@@ -29,19 +29,44 @@ class Source(Protocol):
         """The events of what was held back, at the end of the stream."""
 
 
+class ReplayedSource(Source, Protocol):
+    """A source with a memory: to go on in the middle of a stream, it is fed from the start."""
+
+    @property
+    def framed(self) -> bool:
+        """Whether each event is of a frame: what is stored of the last frame may be a part of its events."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has found that the stream is plain text, which any source can go on with."""
+
+
+def replayed(format_: str, words: Sequence[str] = ()) -> ReplayedSource | None:
+    """The source of stdout in a format that has to be read from its start; None for one that can begin anywhere.
+
+    `words` are those of the command, a hint at its format. Raises UsageError for an unknown format.
+    """
+    if format_ in ("native", "text"):
+        return None
+    if format_ == "auto":
+        from durastream.sources.auto import AutoSource
+
+        return AutoSource("stdout", words)
+    from durastream.sources.adapted import AdaptedSource
+    from durastream.sources.adapters import find
+
+    return AdaptedSource("stdout", 0, find(format_))
+
+
 def source_for(stream: str, format_: str, offset: int = 0, *, line_start: bool = True) -> Source:
     """The source that reads a spool stream from an offset on, which may be inside a line.
 
-    Raises UsageError for an unknown format.
+    For stdout in a `replayed` format that has proved to be plain text, this is how it goes on.
     """
     if stream == "stderr":
         return LogSource(stream, offset)
-    if stream == "stdout" and format_ == "text":
-        return TextSource(stream, offset, events=False, line_start=line_start)
-    if stream == "stdout" and format_ == "auto":
-        return TextSource(stream, offset, line_start=line_start)
     if stream == "stdout" and format_ != "native":
-        raise UsageError(f"unknown format {format_!r}: one of {', '.join(FORMATS)}")
+        return TextSource(stream, offset, events=format_ != "text", line_start=line_start)
     from durastream.sources.native import NativeSource  # 50 ms to import: only for runs that emit events
 
     return NativeSource(stream, offset, strict=stream == "events")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from durastream.events import RESERVED, TYPES, Pending, Src, dumps, escape_terminal, valid_type
+from durastream.events import RESERVED, TYPES, Pending, Src, escape_terminal, valid_type
+from durastream.sources.decode import decode_leniently, rejected
 from durastream.sources.log import log_line
 from durastream.vocabulary import VALIDATORS, check
 
 __all__ = ["NativeSource", "claimed"]
 
 _LONGEST = 256 << 20
-_KEPT = 1 << 20
 _Judge = Callable[[dict[str, Any]], object]
 
 
@@ -91,7 +89,7 @@ class NativeSource:
         self._parts.clear()
         self._size = 0
         self._offset += len(line)
-        return [_rejected(f"a line longer than {_LONGEST >> 20} MiB", line, src)]
+        return [rejected(f"a line longer than {_LONGEST >> 20} MiB", line, src)]
 
 
 def parse(line: bytes, src: Src) -> Pending:
@@ -99,27 +97,28 @@ def parse(line: bytes, src: Src) -> Pending:
     try:
         raw = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        raw = _lenient(line)
-        if raw is None:
-            return _rejected(f"not JSON: {error}", line, src)
+        try:
+            raw = decode_leniently(line)
+        except ValueError:
+            return rejected(f"not JSON: {error}", line, src)
     if type(raw) is not dict:
-        return _rejected("not a JSON object", line, src)
+        return rejected("not a JSON object", line, src)
     type_: Any = raw.get("type")
     data: Any = raw.get("data", {})
     reason = _fault(type_, data)
     if reason is not None:
-        return _rejected(reason, line, src)
+        return rejected(reason, line, src)
     if type_ == "run.completed":
         type_ = "run.declared"  # an agent's word on its own end is kept beside ours
         reason = check(type_, data)
         if reason is not None:
-            return _rejected(reason, line, src)
+            return rejected(reason, line, src)
     text = escape_terminal(to_json(data).decode())
     if "Infinity" in text:
         try:
             from_json(text, allow_inf_nan=False)
         except ValueError:
-            return _rejected(f"{type_}: a number is out of range", line, src)
+            return rejected(f"{type_}: a number is out of range", line, src)
     return Pending(type_, data, text, src)
 
 
@@ -160,30 +159,3 @@ def _fault(type_: object, data: object) -> str | None:
     if len(_judges) < 10_000:
         _judges[type_] = _object
     return None
-
-
-def _lenient(line: bytes) -> Any:
-    """Second reading, for what some programs write: lone surrogates, broken UTF-8, control characters, a BOM.
-
-    What is no character is replaced visibly; the raw bytes keep it. None when it is no JSON either way.
-    """
-
-    def refuse(name: str) -> None:
-        raise ValueError(name)
-
-    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
-    try:
-        plain = json.dumps(json.loads(text, parse_constant=refuse, strict=False), ensure_ascii=False)
-        return from_json(plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _rejected(reason: str, line: bytes, src: Src) -> Pending:
-    kept = line[:_KEPT]
-    data: dict[str, Any] = {"reason": reason.encode("utf-8", "replace").decode(), "length": len(line)}
-    try:
-        data["text"] = kept.decode()
-    except UnicodeDecodeError:
-        data["base64"] = base64.b64encode(kept).decode()
-    return Pending("raw.rejected", data, dumps(data), src)

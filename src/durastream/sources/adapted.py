@@ -1,0 +1,75 @@
+"""A stream in some agent's own format, read by the adapter for that format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from durastream.events import Pending, Src, dumps
+from durastream.sources.adapters import Adapter, Narrator, Unmapped
+from durastream.sources.decode import decode, rejected
+from durastream.sources.frames import Frame, Frames
+from durastream.sources.log import log_line
+from durastream.sources.native import claimed
+
+__all__ = ["AdaptedSource"]
+
+_KEPT = 1 << 20
+_LONG_LOG = 64 << 10
+
+
+class AdaptedSource:
+    """Frames into events. Whatever a frame holds, it is an event or a line of the log: nothing raises, nothing is lost.
+
+    An adapter has a memory, so a stream is always read from its start.
+    """
+
+    framed = True
+    settled = False
+
+    def __init__(self, stream: str, offset: int, adapter: type[Adapter]) -> None:
+        self.stream = stream
+        self._frames = Frames(offset)
+        self._say = Narrator()
+        self._adapter = adapter(self._say)
+        self._say.identify(format=adapter.name, terminal=adapter.terminal)
+
+    def feed(self, data: bytes) -> list[Pending]:
+        return [pending for frame in self._frames.feed(data) for pending in self.take(frame)]
+
+    def close(self) -> list[Pending]:
+        return [pending for frame in self._frames.close() for pending in self.take(frame)]
+
+    def take(self, frame: Frame) -> list[Pending]:
+        """The events of one frame."""
+        src = Src(self.stream, frame.offset, frame.length)
+        try:
+            value = decode(frame.data)
+        except ValueError:
+            if frame.sse and frame.data == b"[DONE]":
+                return []
+            return [self._unread(frame, src)]
+        try:
+            self._adapter.take(value)
+            return [Pending(type_, data, dumps(data), src) for type_, data in self._say.drain()]
+        except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
+            self._say.drain()
+            return [self._unmapped(value, frame, src, error)]
+
+    def _unread(self, frame: Frame, src: Src) -> Pending:
+        if len(frame.data) > _LONG_LOG or frame.data.startswith(b"{"):
+            return rejected("not JSON", frame.data, src)
+        return log_line(self.stream, frame.data.removesuffix(b"\r"), src)
+
+    def _unmapped(self, value: Any, frame: Frame, src: Src, error: Exception) -> Pending:
+        """A frame that its adapter could not take: an event of our own form, or kept as it is."""
+        own = claimed(frame.data, src) if type(value) is dict else None
+        if own is not None:
+            return own
+        reason = "no mapping" if isinstance(error, Unmapped) else f"unexpected shape: {error!r}"[:200]
+        if len(frame.data) <= _KEPT:
+            try:
+                data = {"json": value, "reason": reason}
+                return Pending("raw.event", data, dumps(data), src)
+            except (ValueError, RecursionError) as unwritable:  # such as an integer of 5,000 digits
+                reason = str(unwritable)[:200]
+        return rejected(reason, frame.data, src)
