@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from durastream.errors import UsageError
 from durastream.events import RESERVED, Pending, Src
-from durastream.sources import FORMATS, Source, source_for
+from durastream.sources import Source, replayed, source_for
 from durastream.sources import log as log_module
 from durastream.sources import native as native_module
 from durastream.sources import text as text_module
+from durastream.sources.auto import AutoSource
 from durastream.sources.log import LogSource
 from durastream.sources.native import NativeSource
 from durastream.sources.text import MESSAGE, TextSource
@@ -44,7 +45,7 @@ SOURCES: dict[str, Callable[[int], Source]] = {
     "events": lambda offset: NativeSource("events", offset, strict=True),
     "native": lambda offset: NativeSource("stdout", offset, strict=False),
     "text": lambda offset: TextSource("stdout", offset, events=False),
-    "auto": lambda offset: TextSource("stdout", offset),
+    "auto": lambda offset: AutoSource("stdout", ()) if offset == 0 else TextSource("stdout", offset),
     "stderr": lambda offset: LogSource("stderr", offset),
 }
 kinds = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
@@ -465,7 +466,6 @@ def test_a_source_is_told_how_strict_to_be() -> None:
     assert fed(source_for("stdout", "auto", 5), [GOOD])[0].src == Src("stdout", 5, len(GOOD))
 
 
-def test_an_unknown_format_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(UsageError, match="unknown format 'yaml'") as refused:
-        source_for("stdout", "yaml")
-    assert all(name in str(refused.value) for name in FORMATS)
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown format 'yaml': `durastream formats` lists them"):
+        replayed("yaml")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from durastream.vocabulary import MODELS, VALIDATORS, check
 
 GOOD: dict[str, dict[str, Any]] = {
+    "agent.identified": {"format": "codex", "terminal": True, "model": "m1", "session_id": "s"},
     "approval.requested": {"approval_id": "1", "title": "delete it?", "options": ["yes", "no"]},
     "approval.resolved": {"approval_id": "1", "decision": "yes"},
     "artifact.created": {"path": "out.txt", "action": "update", "size": 12},
@@ -41,6 +42,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 
 BAD: dict[str, list[dict[str, Any]]] = {
+    "agent.identified": [{"terminal": "yes"}, {"model": 5}],
     "approval.requested": [{"approval_id": "1"}, {"approval_id": 1, "title": "x"}],
     "approval.resolved": [{"approval_id": "1"}],
     "artifact.created": [{"size": 12}, {"path": "x", "action": "touch"}],
