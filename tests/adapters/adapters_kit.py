@@ -57,6 +57,16 @@ FORMAT_OF = {
 """The format of each trace."""
 
 
+EXIT_OF: dict[str, int | str] = {
+    "claude_code_api_error.jsonl": 1,
+    "claude_code_max_turns.jsonl": 1,
+    "codex_exec_error.jsonl": 1,
+    "codex_exec_killed_sigterm.jsonl": "SIGTERM",
+    "gemini_stream_json_error.jsonl": 144,
+}
+"""How the program of a trace ended, where that was not with exit code 0."""
+
+
 class Told(NamedTuple):
     """What a stream was read as."""
 

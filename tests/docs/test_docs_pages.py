@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import picture  # noqa: E402
 import reference  # noqa: E402
+import traces  # noqa: E402
 
 PAGES = [
     ROOT / "README.md",
@@ -56,9 +57,9 @@ def test_decisions_are_numbered_and_say_what_they_cost() -> None:
 # the reference of the commands
 
 
-def generated() -> str:
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    return text.split("]]] -->\n", 1)[1].split("<!-- [[[end]]] -->")[0]
+def generated(page: str = "cli.md", part: int = 1) -> str:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.split("]]] -->\n")[part].split("<!-- [[[end]]] -->")[0]
 
 
 @pytest.mark.skipif(not reference.typer_writes_it_all(), reason="this Typer shows no help of arguments")
@@ -69,6 +70,15 @@ def test_the_reference_is_what_help_prints(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_command_is_in_the_reference() -> None:
     assert re.findall(r"^## durastream (\w+)$", generated(), re.M) == reference.commands()
+
+
+# the tables of formats
+
+
+def test_the_tables_are_what_the_adapters_make_of_the_traces() -> None:
+    assert generated("formats.md") == traces.formats(), "cog -r docs/formats.md"
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert traces.table() in text, "cog -r docs/formats.md"
 
 
 # the picture

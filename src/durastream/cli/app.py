@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import inspect, listing, manage
+from durastream.cli import formats, inspect, listing, manage
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
-from durastream.cli.launch import LOGS, RUN_FORMATS, VIEWS, Request, check
+from durastream.cli.launch import LOGS, VIEWS, Request, check
 from durastream.version import VERSION
 
 __all__ = ["app", "main"]
@@ -67,7 +67,7 @@ def run_command(
     store: Store = None,
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     format_: Annotated[
-        str, typer.Option("--format", metavar="F", help=f"What stdout holds: {', '.join(RUN_FORMATS)}.")
+        str, typer.Option("--format", metavar="F", help="What stdout holds; `durastream formats` lists them.")
     ] = "auto",
     no_raw: Annotated[bool, typer.Option("--no-raw", help="Do not keep the agent's raw bytes.")] = False,
     line_buffered: Annotated[
@@ -208,6 +208,14 @@ def recover_command(
 def rm_command(runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None) -> int:
     """Remove runs for good."""
     return manage.remove(attached_store(store), runs)
+
+
+@app.command("formats")
+def formats_command(
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one list.")] = False,
+) -> int:
+    """List what --format takes: the agents whose output is understood."""
+    return formats.list_formats(as_json=json_)
 
 
 @app.command("init")

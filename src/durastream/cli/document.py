@@ -47,6 +47,7 @@ def run_document(info: RunInfo, state: RunState) -> dict[str, Any]:
         **run_fields(info),
         "duration": info.duration if info.duration is not None else round(state.t, 6),
         "last_seq": state.seq,
+        "agent": state.agent,
         "plan": state.plan,
         "steps": [
             {

@@ -15,8 +15,8 @@ from durastream.sources.text import TextSource
 __all__ = ["FORMATS", "ReplayedSource", "Source", "replayed", "source_for"]
 
 FORMATS = {
-    "auto": "found by what is printed: one of the formats below, else text; lines in our own form are events",
-    "native": "every line is an event in our own form; what is not is a log line",
+    "auto": "found by what the first lines hold: one of these, else text; lines in durastream's own form are events",
+    "native": "every line is an event in durastream's own form; what is not is a log line",
     "text": "all of it is the answer's text",
 }
 

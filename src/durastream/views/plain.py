@@ -86,6 +86,8 @@ class _Lines:
         )
         yield from self._plan(state.plan, ())
         for step in state.open_steps:
+            if _planned(state, {"kind": step.kind, "step_id": step.step_id}):
+                continue
             yield self._line("step", f"▶ {phrase(step.title)}{_kind(step.kind)}")
         for message in state.messages.values():
             if not message.completed and (end := _unfinished(message)):
@@ -175,7 +177,9 @@ class _Lines:
         yield self._line("run", f"{mark} {ending(packet)} · {amount(state.seq)} events")
         answer = packet.get("answer")
         if isinstance(answer, dict):
-            yield self._line("answer", f"{amount(answer.get('length'))} characters · {len(state.sources)} sources")
+            yield self._line(
+                "answer", f"{amount(answer.get('length'))} characters · {_count(len(state.sources), 'source')}"
+            )
         if (said := verdict(packet)) is not None:
             yield self._line("", " ".join(said))
         findings = packet.get("findings")
@@ -189,6 +193,10 @@ def _unfinished(message: Message) -> str:
     return message.end(LONGEST).rpartition("\n")[2]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _kind(kind: str) -> str:
     return "" if kind == "task" else f" ({phrase(kind, 20)})"
 
@@ -198,7 +206,20 @@ def _run_started(state: RunState, data: dict[str, Any]) -> Iterator[str]:
     yield f"● {named}" + (f": {words}" if words and words != named else "")
 
 
+def _agent_identified(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    said = [phrase(data.get(name), 80) for name in ("name", "version", "model") if data.get(name)]
+    if said:
+        yield " ".join(said)
+
+
+def _planned(state: RunState, data: dict[str, Any]) -> bool:
+    """Whether a step is an entry of the plan, of which the plan has told already."""
+    return data.get("kind") == "plan" and any(entry["id"] == data.get("step_id") for entry in state.plan)
+
+
 def _step_started(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    if _planned(state, data):
+        return
     yield f"▶ {phrase(data.get('title'))}{_kind(word(data.get('kind'), 'task'))}"
 
 
@@ -211,7 +232,7 @@ def _step_progress(state: RunState, data: dict[str, Any]) -> Iterator[str]:
 
 def _step_completed(state: RunState, data: dict[str, Any]) -> Iterator[str]:
     step = state.steps.get(word(data.get("step_id")))
-    if step is not None:
+    if step is not None and not _planned(state, {"kind": step.kind, "step_id": step.step_id}):
         spent, why = duration(step.duration), step_failure(step)
         said = f"{MARK.get(step.status, '?')} {phrase(step.title)}" + (f" ({spent})" if spent else "")
         yield said + (f": {why}" if why else "")
@@ -268,6 +289,7 @@ def _run_resumed(state: RunState, data: dict[str, Any]) -> Iterator[str]:
 
 
 _SAY: dict[str, Callable[[RunState, dict[str, Any]], Iterator[str]]] = {
+    "agent.identified": _agent_identified,
     "approval.requested": _approval_requested,
     "approval.resolved": _approval_resolved,
     "artifact.created": _artifact_created,

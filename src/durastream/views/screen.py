@@ -131,13 +131,14 @@ def _rule(state: RunState, style: str, width: int) -> Text:
 
 
 def _about(state: RunState) -> str:
-    """Which models it uses and how the agent speaks."""
+    """Which agent it is and which models it uses."""
     models = dict.fromkeys(key.partition("/")[2] for key in state.usage_parts)
     known = [phrase(model, 40) for model in models if model][:3]
-    spoken = (state.started or {}).get("format")
-    if isinstance(spoken, str):
-        known.append(phrase(spoken, 40))
-    return " · ".join(known)
+    model = phrase(state.agent.get("model"), 40)
+    if model and not known:
+        known.append(model)
+    name = phrase(state.agent.get("name") or state.agent.get("format"), 40)
+    return " · ".join([name, *known] if name else known)
 
 
 def _spent(state: RunState) -> str:

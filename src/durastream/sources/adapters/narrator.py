@@ -207,10 +207,10 @@ class Narrator:
 
     @property
     def active_entry(self) -> str | None:
-        """The step of the plan entry in progress."""
+        """The plan entry in progress, which is a step of the same id."""
         for entry in self._plan:
-            if entry["status"] == "active" and (step_id := _entry_step(entry)) in self._steps:
-                return step_id
+            if entry["status"] == "active" and entry["id"] in self._steps:
+                return str(entry["id"])
         return None
 
     def plan(self, entries: Iterable[Entry]) -> None:
@@ -252,7 +252,7 @@ class Narrator:
 
     def _follow(self, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
         """The step of a plan entry whose status may have changed."""
-        step_id, status = _entry_step(now), now["status"]
+        step_id, status = now["id"], now["status"]
         if status == "active":
             if step_id not in self._steps:
                 self._steps[step_id] = "plan"
@@ -325,10 +325,6 @@ def plan_status(told: Any) -> str:
     """A plan entry's status in our words: pending when it is unknown."""
     word = _string(told).lower().removeprefix("todo_status_").replace("-", "_").replace(" ", "_")
     return _PLAN_STATUS.get(word, "pending")
-
-
-def _entry_step(entry: dict[str, Any]) -> str:
-    return f"plan/{entry['id']}"
 
 
 def _normal(title: str) -> str:
