@@ -37,10 +37,12 @@ def first_difference(left: str, right: str) -> int | None:
 def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
     """How a run ended. Success flags lie: `completed` takes exit code 0, no step left open and no word against it.
 
-    `exit_status` has `exit_code` or `signal`; None when nobody saw the agent end, which is `unknown`, never a guess.
+    `exit_status` has `exit_code` or `signal`; None when nobody saw the agent end, which is `unknown`, never a guess. Of
+    what was imported only the agent's own word is known.
     """
     if exit_status is None:
-        return "unknown"
+        imported = "imported" in (state.started or {}) and state.declared is not None
+        return _own_word(state) if imported else "unknown"
     if state.cancel is not None and state.cancel.get("by") == "cancel":
         return "cancelled"
     signal = exit_status.get("signal")
@@ -53,6 +55,11 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
         return "failed"
     if state.declared is None and state.agent.get("terminal"):
         return "interrupted" if state.cancel is not None else "failed"
+    return _own_word(state)
+
+
+def _own_word(state: RunState) -> str:
+    """How a run ended whose process has nothing against it."""
     if any(step.status in ("active", "abandoned") and step.kind != "plan" for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")

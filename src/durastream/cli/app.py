@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import formats, inspect, listing, manage
+from durastream.cli import formats, importing, inspect, listing, manage
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -208,6 +208,38 @@ def recover_command(
 def rm_command(runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None) -> int:
     """Remove runs for good."""
     return manage.remove(attached_store(store), runs)
+
+
+@app.command("import", epilog="Prints the id of the new run. How it ended is what the transcript itself says.")
+def import_command(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What an agent printed, or the session file it kept.")],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="F", help="What it holds; `durastream formats` lists them.")
+    ] = "auto",
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="A name for the run. [default: that of the file]")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
+    store: Store = None,
+    log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
+    no_raw: Annotated[bool, typer.Option("--no-raw", help="Do not keep the bytes of the file.")] = False,
+) -> int:
+    """Make a run of a transcript that was recorded elsewhere."""
+    request = Request((), name=name, tags=tuple(tag or ()), store=store, log=log, format=format_, raw=not no_raw)
+    return importing.import_(file, request)
+
+
+@app.command("rederive")
+def rederive_command(
+    run: Run,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="F", help="What its stdout holds; `durastream formats` lists them.")
+    ] = "auto",
+    log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
+    store: Store = None,
+) -> int:
+    """Read the raw bytes of a finished run anew, into a new run, and show what changed."""
+    return importing.derive(attached_store(store), run, format_, log)
 
 
 @app.command("formats")

@@ -6,11 +6,14 @@ Sources are pure: no file, no clock. The same bytes give the same events, so tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from durastream.events import Pending
 from durastream.sources.log import LogSource
 from durastream.sources.text import TextSource
+
+if TYPE_CHECKING:
+    from durastream.sources.adapters import Adapter
 
 __all__ = ["FORMATS", "ReplayedSource", "Source", "replayed", "source_for"]
 
@@ -39,6 +42,10 @@ class ReplayedSource(Source, Protocol):
     @property
     def settled(self) -> bool:
         """Whether it has found that the stream is plain text, which any source can go on with."""
+
+    @property
+    def adapter(self) -> type[Adapter] | None:
+        """The adapter that reads it, once it is known."""
 
 
 def replayed(format_: str, words: Sequence[str] = ()) -> ReplayedSource | None:

@@ -30,7 +30,8 @@ class AdaptedSource:
         self.stream = stream
         self._frames = Frames(offset)
         self._say = Narrator()
-        self._adapter = adapter(self._say)
+        self.adapter = adapter
+        self._reads = adapter(self._say)
         self._say.identify(format=adapter.name, terminal=adapter.terminal)
 
     def feed(self, data: bytes) -> list[Pending]:
@@ -49,7 +50,7 @@ class AdaptedSource:
                 return []
             return [self._unread(frame, src)]
         try:
-            self._adapter.take(value)
+            self._reads.take(value)
             return [Pending(type_, data, dumps(data), src) for type_, data in self._say.drain()]
         except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
             self._say.drain()

@@ -46,6 +46,11 @@ class AutoSource:
         """Whether the stream is an agent's: its events depend on all that came before."""
         return self._adapted is not None
 
+    @property
+    def adapter(self) -> type[Adapter] | None:
+        """The adapter for the stream, once it is known."""
+        return self._adapted.adapter if self._adapted is not None else None
+
     def feed(self, data: bytes) -> list[Pending]:
         if self._adapted is not None:
             return self._adapted.feed(data)

@@ -1,0 +1,92 @@
+"""Commands that make a run of what is there already: `import` of a file, `rederive` of an earlier run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+from durastream.cli.common import find, open_found, put
+from durastream.cli.ending import say
+from durastream.cli.launch import Request, check, current_folder
+from durastream.importer import Imported, import_file, rederive
+from durastream.location import find_store, make_store
+from durastream.state import RunState
+from durastream.stores import FolderStore
+
+__all__ = ["derive", "import_"]
+
+
+def import_(path: str, request: Request) -> int:
+    """Make a run of a transcript; its id goes to stdout."""
+    check(request._replace(command=("import",)))
+    folder = find_store(request.store, os.environ, current_folder())
+    make_store(folder)
+    tags = dict(tag.split("=", 1) for tag in request.tags)
+    made = import_file(
+        FolderStore(folder),
+        path,
+        format_=request.format,
+        name=request.name,
+        tags=tags,
+        log=request.log,
+        raw=request.raw,
+    )
+    _tell(made)
+    return 0
+
+
+def derive(store: FolderStore, ref: str, format_: str, log: str) -> int:
+    """Make a run anew from its raw bytes, and show what changed."""
+    check(Request(("rederive",), format=format_, log=log))
+    found = find(store, ref)
+    at = FolderStore(found.store) if found.store is not None else store
+    make_store(at.folder)
+    reader = open_found(store, found)
+    made = rederive(at, reader, format_=format_, log=log)
+    _tell(made)
+    changes = _changes(reader.state(), made.state)
+    for line in changes or ["nothing changed: today's adapters say the same"]:
+        say(line)
+    return 0
+
+
+def _tell(made: Imported) -> None:
+    put(made.info.run_id)
+    info = made.info
+    verdict = "reconciled" if info.reconciled else "NOT reconciled"
+    say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
+
+
+def _changes(old: RunState, new: RunState) -> list[str]:
+    """What two readings of the same bytes differ in, one line each."""
+    lines = []
+    for what, before, after in (
+        ("status", old.status, new.status),
+        ("format", old.agent.get("format"), new.agent.get("format")),
+        ("events", old.seq, new.seq),
+        ("plan", _plan(old), _plan(new)),
+        ("steps", _steps(old), _steps(new)),
+        ("answer", _answer(old), _answer(new)),
+        ("sources", len(old.sources), len(new.sources)),
+        ("usage", old.usage, new.usage),
+    ):
+        if before != after:
+            lines.append(f"{what}: {before if before not in (None, {}) else 'none'} -> {after or 'none'}")
+    return lines
+
+
+def _plan(state: RunState) -> str:
+    done = sum(entry["status"] == "done" for entry in state.plan)
+    return f"{done}/{len(state.plan)}" if state.plan else "none"
+
+
+def _steps(state: RunState) -> str:
+    counts = Counter(step.status for step in state.steps.values())
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
+
+
+def _answer(state: RunState) -> str:
+    message = state.answer
+    if message is None or not message.length:
+        return "none"
+    return f"{message.length} characters of {message.message_id} (sha256 {message.sha256()[:12]})"
