@@ -745,7 +745,7 @@ def test_trouble_without_a_stderr_to_say_it_on_is_no_trouble(tmp_path: Path) -> 
 
 
 class Fake:
-    """Has the interface of `durastream.recorder.InProcess` and keeps what it is told."""
+    """Has the interface of `durastream.inprocess.InProcess` and keeps what it is told."""
 
     made: list[Fake]
     folder: Path
@@ -780,9 +780,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
         folder = tmp_path
         count = itertools.count()
 
-    module = ModuleType("durastream.recorder")
+    module = ModuleType("durastream.inprocess")
     module.InProcess = Recorder  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "durastream.recorder", module)
+    monkeypatch.setitem(sys.modules, "durastream.inprocess", module)
     return Recorder
 
 

@@ -1,4 +1,4 @@
-"""The only writer of a recording: tails the spool, numbers and times what it finds, and stores it in batches.
+"""The only writer of a recording: tails the spool, times what it finds, and stores it in batches.
 
 Each event says where its bytes stood, so how far the spool was read is recovered from the recording itself: ingest is
 exactly once, however often a recorder is killed. After an error that concerns the store a recorder does not go on; a
@@ -9,41 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import os
 import sys
-import threading
 import time
-import weakref
 from collections import deque
 from typing import Any
 
 from durastream import answer
-from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreError, StoreFull, StoreUnwritable
+from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Pending, dumps, show_hash
+from durastream.ledger import Ledger, now_text
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
-from durastream.stores import Batch, Chunk, FolderStore, Head, MessageRow, RawChunk, Reader, Row, Writer
+from durastream.stores import FolderStore, RawChunk, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
-from durastream.stores.sqlite import REASONING
 from durastream.supervisor import GIVE_UP, RETRY
 from durastream.tail import RAW_PIECE, Packing, Tail
 
-__all__ = ["InProcess", "Recorder", "main", "now_text", "recover"]
+__all__ = ["Recorder", "main", "recover"]
 
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
-_SNAPSHOT_EVENTS = 2000
 _ABANDONED = 600.0
-_MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
-
-
-def now_text(seconds: float | None = None) -> str:
-    """A wall clock time as it stands in events: ISO 8601, UTC, microseconds."""
-    seconds = time.time() if seconds is None else seconds
-    whole = int(seconds // 1)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
 
 
 class Recorder:
@@ -53,7 +41,6 @@ class Recorder:
         self.spool = spool
         self.store = store if store is not None else FolderStore(spool.store)
         self.meta = spool.meta()
-        self.state = RunState()
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, tuple[int, int]] = {}
         self._raw_at: dict[str, int] = {}
@@ -63,8 +50,6 @@ class Recorder:
         self._disk_at = 0.0
         self._over = False
         self._over_at = 0.0
-        self._snapshot_seq = 0
-        self._snapshot_after = 0.0
         self.done = False
         try:
             self._open()
@@ -75,13 +60,13 @@ class Recorder:
     def _open(self) -> None:
         """Take up the spool and the recording where they are. What is opened is let go of by `release`."""
         spool = self.spool
-        self._bell = spool.open("bell", os.O_WRONLY)
-        self._held.callback(os.close, self._bell)
+        bell = spool.open("bell", os.O_WRONLY)
+        self._held.callback(os.close, bell)
         writer = self.store.resume(spool.run_id)
         self._resumed = writer is not None and writer.head.seq > 0
         self._writer: Writer = writer or self._create()
         self._held.callback(self._writer.close)
-        self._head = self._writer.head
+        self._ledger = Ledger(self._writer, bell)
         self._recover_state()
         self._tails: list[Tail] = []
         for stream in ("control", *STREAMS):
@@ -105,6 +90,11 @@ class Recorder:
         assert path is not None
         return path
 
+    @property
+    def state(self) -> RunState:
+        """The run so far, without the text that is stored."""
+        return self._ledger.state
+
     # the start
 
     def _recover_state(self) -> None:
@@ -113,8 +103,8 @@ class Recorder:
             return
         reader: Reader = open_reader(self.path)
         while events := reader.read(self.state.seq):
+            self._ledger.known(events)
             for event in events:
-                self.state.apply(event)
                 if event.src is not None:
                     stream, offset, length = event.src
                     before, count = self._read_by_stream.get(stream, (0, 0))
@@ -122,9 +112,7 @@ class Recorder:
                         self._read_by_stream[stream] = (offset + length, 0)
                     else:
                         self._read_by_stream[stream] = (offset, count + 1 if before == offset else 1)
-            self._drain()
         reader.close()
-        self._snapshot_seq = self.state.seq
 
     def _tail(self, stream: str) -> Tail:
         offset, skip = self._read_by_stream.get(stream, (0, 0))
@@ -150,9 +138,8 @@ class Recorder:
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
             message = {"message_id": "stdout", "role": "assistant"}
-            self._append(
-                [_own("run.started", started), _own("message.started", message)], at=(self.meta["started_at"], 0.0)
-            )
+            opening = [_own("run.started", started), _own("message.started", message)]
+            self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
             if replaced:
                 self._append([_warning(str(replaced))])
@@ -240,72 +227,9 @@ class Recorder:
         t = time.monotonic() - self.meta["mono"] if self._same_boot else wall - self.meta["started"]
         return now_text(wall), max(round(t, 6), self.state.t)
 
-    def _append(
-        self,
-        found: list[Pending],
-        *,
-        at: tuple[str, float] | None = None,
-        raw_rest: bool = False,
-        last: bool = False,
-    ) -> None:
-        """Number, time, chain and store: the one place where events come to be."""
-        ts, t = at or self._now()
-        middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
-        state, messages = self.state, self.state.messages
-        late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed and not at else {}
-        seq, digest = self._head
-        sha256, take = hashlib.sha256, state.take
-        rows: list[Row] = []
-        touched: set[str] = set()
-
-        def store(type_: str, text: str, where: str) -> None:
-            nonlocal seq, digest
-            seq += 1
-            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
-            digest = sha256(digest + body.encode()).digest()
-            rows.append((seq, body, digest))
-
-        for type_, data, text, src in found:
-            where = ""
-            if src is not None:
-                stream, offset, length = src
-                where = (
-                    f',"src":{{"stream":"{stream}","offset":{offset}}}'
-                    if length is None
-                    else f',"src":{{"stream":"{stream}","offset":{offset},"length":{length}}}'
-                )
-                if late_until and offset < late_until[stream]:
-                    where += ',"late":true'
-            if type_ in _MESSAGE_TYPES:
-                message_id = data["message_id"]
-                if message_id not in messages and type_ != "message.started":
-                    opening = {"message_id": message_id, "role": "assistant"}
-                    store("message.started", dumps(opening), "")
-                    take(seq, ts, t, "message.started", opening)
-                touched.add(message_id)
-            store(type_, text, where)
-            take(seq, ts, t, type_, data)
-        chunks = self._drain()
-        keeps = self._writer.keeps_state
-        batch = Batch(
-            rows,
-            chunks if keeps else (),
-            [_row(messages[id_]) for id_ in touched] if keeps else (),
-            self._raw(rest=raw_rest),
-            self._snapshot(last=last) if keeps and rows else None,
-        )
-        self._writer.append(batch)
-        self._head = Head(seq, digest)
-        with contextlib.suppress(OSError):
-            os.pwrite(self._bell, b".", 0)
-
-    def _drain(self) -> list[Chunk]:
-        """Take new text out of the state: the store has it, memory need not."""
-        state = self.state
-        chunks = [Chunk(m.message_id, state.seq, text) for m in state.messages.values() if (text := m.drain())]
-        if thought := state.reasoning.drain():
-            chunks.append(Chunk(REASONING, state.seq, thought))
-        return chunks
+    def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
+        late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
+        self._ledger.append(found, self._now(), raw=self._raw(rest=raw_rest), late_until=late_until, last=last)
 
     def _raw(self, *, rest: bool) -> list[RawChunk]:
         """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""
@@ -322,16 +246,6 @@ class Recorder:
         while self._packing and (rest or len(self._packing) > 2 or not self._packing[0].is_alive()):
             chunks.append(self._packing.popleft().chunk())
         return chunks
-
-    def _snapshot(self, *, last: bool) -> str | None:
-        """The state as JSON now and then: often enough for late joiners, at most a twentieth of our time."""
-        now = time.monotonic()
-        if self.state.seq - self._snapshot_seq < _SNAPSHOT_EVENTS or (now < self._snapshot_after and not last):
-            return None
-        saved = dumps(self.state.dump(text=False))
-        self._snapshot_seq = self.state.seq
-        self._snapshot_after = now + 20 * (time.monotonic() - now)
-        return saved
 
     # the end
 
@@ -358,13 +272,13 @@ class Recorder:
             for tail in self._tails
             if tail.stream != "control" and tail.gapless
         }
-        made["events"] = self._head.seq + 1
+        made["events"] = self._ledger.head.seq + 1
         self._append([_own("run.completed", made)], last=True)
         self._leave()
 
     def _leave(self) -> None:
-        seal = show_hash(self._head.hash)
-        info = completed_info(info_of(self.meta), self.state, self._head, seal)
+        seal = show_hash(self._ledger.head.hash)
+        info = completed_info(info_of(self.meta), self.state, self._ledger.head, seal)
         self._writer.finish(info)
         self.release()
         self.spool.remove()
@@ -402,10 +316,6 @@ def _files(path: str) -> list[tuple[int, int] | None]:
 
 def _warning(message: str) -> Pending:
     return _own("error.raised", {"message": message, "severity": "warning", "fatal": False, "by": "durastream"})
-
-
-def _row(message: Any) -> MessageRow:
-    return MessageRow(message.message_id, message.role, message.since, message.length, message.completed)
 
 
 def _notes(status: dict[str, Any] | None) -> list[str]:
@@ -451,99 +361,6 @@ def recover(spool: Spool) -> bool:
     finally:
         os.close(lock)
     return True
-
-
-class InProcess:
-    """A run recorded from within the program itself: the same spool and the same recorder, in a thread.
-
-    Killed at any moment, the program leaves a spool that `recover` finishes.
-    """
-
-    def __init__(self, *, store: str, name: str | None, tags: dict[str, str], command: list[str], log: str) -> None:
-        started = time.time()
-        self.spool = Spool.create(
-            store,
-            {
-                "command": command,
-                "cwd": os.getcwd(),
-                "name": name,
-                "tags": tags,
-                "pid": os.getpid(),
-                "started": started,
-                "started_at": now_text(started),
-                "mono": time.monotonic(),
-                "boot_id": boot_id(),
-                "log": log,
-                "format": "auto",
-                "raw": True,
-            },
-        )
-        self.run_id = self.spool.run_id
-        self.events_path = self.spool.file("events")
-        self._locks = [self.spool.lock("supervisor"), self.spool.lock("recorder")]
-        self._trouble: DurastreamError | None = None
-        try:
-            self._recorder: Recorder | None = Recorder(self.spool)
-        except BaseException:
-            self.spool.remove()
-            self.forget()
-            raise
-        self.path = self._recorder.path
-        self._completed: dict[str, Any] = {}
-        self._thread = threading.Thread(target=self._record, name=f"durastream-{self.run_id}", daemon=True)
-        self._thread.start()
-        mine = weakref.WeakMethod(self.forget)  # a forked child must not keep the run looking alive
-        os.register_at_fork(after_in_child=lambda: (forget := mine()) and forget())
-
-    def _record(self) -> None:
-        tries = 0
-        while True:
-            try:
-                if self._recorder is None:
-                    self._recorder = Recorder(self.spool)
-                self._recorder.run()
-            except StoreError as error:
-                if self._recorder is not None:
-                    self._recorder.release()
-                    self._recorder = None
-                if self.spool.exit_status() is not None:
-                    tries += 1
-                    self.spool.release_reserve()
-                if tries > 3:
-                    self._trouble = error
-                    return
-                time.sleep(0.5)
-            except Exception as error:  # noqa: BLE001 - carried over to the thread that calls finish
-                self._trouble = DurastreamError(f"the recorder of run {self.run_id} failed: {error!r}")
-                self._trouble.__cause__ = error
-                return
-            else:
-                self._completed = self._recorder.state.completed or {}
-                return
-
-    def finish(self, *, exit_code: int, error: str | None = None) -> dict[str, Any]:
-        """End the run and wait until everything is stored; returns the data of `run.completed`.
-
-        Raises DurastreamError when that fails; the spool then waits for `durastream recover`.
-        """
-        status: dict[str, Any] = {"exit_code": exit_code, "ts": time.time(), "sent": [], "left": []}
-        if error is not None:
-            status["start_error"] = error
-        try:
-            self.spool.write_exit(status)
-        except OSError as trouble:
-            raise StoreError(f"the end of run {self.run_id} cannot be written: {trouble.strerror}") from trouble
-        self._thread.join()
-        self.forget()
-        if self._trouble is not None:
-            raise self._trouble
-        return self._completed
-
-    def forget(self) -> None:
-        """Let go of the locks: after the end, or in a forked child, which must not keep the run looking alive."""
-        locks, self._locks = self._locks, []
-        for lock in locks:
-            os.close(lock)
 
 
 def main(argv: list[str]) -> int:

@@ -22,7 +22,7 @@ import pytest
 
 from durastream.events import Event
 from durastream.follow import read_all
-from durastream.recorder import now_text
+from durastream.ledger import now_text
 from durastream.spool import STREAMS, Spool, boot_id, process_token, spools
 from durastream.state import RunState
 from durastream.stores import FolderStore, Reader, RunInfo

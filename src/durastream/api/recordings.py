@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Self
 
     from durastream.api.sink import Sink
-    from durastream.recorder import InProcess
+    from durastream.inprocess import InProcess
 
 __all__ = ["Recording", "recording"]
 
@@ -102,8 +102,8 @@ class Recording:
     def _start(self) -> None:
         self._pid = os.getpid()
         with forks.loading:  # so that a child knows of every lock that it inherits
+            from durastream.inprocess import InProcess
             from durastream.location import find_store  # these open a store, which no other call needs
-            from durastream.recorder import InProcess
 
             store = find_store(self._store, os.environ, os.getcwd())
             command = list(sys.orig_argv)
