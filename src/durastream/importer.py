@@ -136,10 +136,10 @@ class _New:
         while store.path(run_id) is not None:
             run_id = new_run_id()
         self.info = RunInfo(run_id, name, tags, command or [], cwd or os.getcwd(), now_text(began))
-        self.state = RunState()
         self.kept = 0
         self._writer = store.create(self.info, log)
-        self._ledger = Ledger(self._writer, self.state)
+        self._ledger = Ledger(self._writer)
+        self.state = self._ledger.state
         self._keep = raw
         self._raw: dict[str, bytearray] = {}
         self._sums: dict[str, Any] = {}
@@ -197,8 +197,7 @@ class _New:
             for stream, length in self._lengths.items()
         }
         made["events"] = self._ledger.head.seq + 1
-        self._ledger.enter([own("run.completed", made)], self._when())
-        self._ledger.commit(last=True)
+        self._ledger.append([own("run.completed", made)], self._when(), last=True)
         info = completed_info(self.info, self.state, self._ledger.head, show_hash(self._ledger.head.hash))
         self._writer.finish(info)
         return Imported(info, self.state)
@@ -210,7 +209,7 @@ class _New:
     def _enter(self, found: list[Pending]) -> None:
         if not found:
             return
-        self._ledger.enter(found, self._when())
+        self._ledger.add(found, self._when())
         self._waiting += len(found)
         if self._waiting >= _BATCH:
             self._commit()

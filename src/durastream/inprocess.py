@@ -1,4 +1,4 @@
-"""A run that records itself: the same spool and the same recorder, in a thread of the program."""
+"""A run recorded from within the program itself: the same spool and the same recorder, in a thread."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ __all__ = ["InProcess"]
 
 
 class InProcess:
-    """A run recorded from within the program itself: the same spool and the same recorder, in a thread.
+    """A run of this process, recorded in a thread of it.
 
-    Killed at any moment, the program leaves a spool that `recover` finishes. Whoever makes one sees to it that a forked
-    child calls `forget`.
+    Killed at any moment, the program leaves a spool that `recover` finishes.
     """
 
     def __init__(self, *, store: str, name: str | None, tags: dict[str, str], command: list[str], log: str) -> None:

@@ -1,18 +1,20 @@
-"""Where events come to be: numbered, timed, chained, folded and stored in one place, for every way of recording."""
+"""Where events come to be: numbered, timed, chained and folded, and stored with the draft and the snapshots of them."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from durastream.events import Pending, dumps
-from durastream.state import Message, RunState
+from durastream.events import Event, Pending, dumps
+from durastream.state import Message, RunState, fold
 from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Row, Writer
 from durastream.stores.sqlite import REASONING
 
-__all__ = ["Ledger", "closing", "drained", "now_text", "own"]
+__all__ = ["Ledger", "closing", "now_text", "own"]
 
 _SNAPSHOT_EVENTS = 2000
 _MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
@@ -20,13 +22,12 @@ _MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "
 
 def now_text(seconds: float | None = None) -> str:
     """A wall clock time as it stands in events: ISO 8601, UTC, microseconds."""
-    seconds = time.time() if seconds is None else seconds
-    whole = int(seconds // 1)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
+    whole, micro = divmod(round((time.time() if seconds is None else seconds) * 1e6), 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{micro:06d}Z"
 
 
 def own(type_: str, data: dict[str, Any]) -> Pending:
-    """An event that the recorder itself has to say."""
+    """An event that durastream itself has to say."""
     return Pending(type_, data, dumps(data))
 
 
@@ -43,45 +44,61 @@ def closing(state: RunState) -> list[Pending]:
     ]
 
 
-def drained(state: RunState) -> list[Chunk]:
-    """Take new text out of a state: the store has it, memory need not."""
-    chunks = [Chunk(m.message_id, state.seq, text) for m in state.messages.values() if (text := m.drain())]
-    if thought := state.reasoning.drain():
-        chunks.append(Chunk(REASONING, state.seq, thought))
-    return chunks
-
-
 class Ledger:
-    """Appends to one recording, and holds the state after its last event. `state` is what is stored already."""
+    """The one hand that writes into a recording. After an error it must not be used again, as its writer.
 
-    def __init__(self, writer: Writer, state: RunState) -> None:
-        self.state = state
+    `state` is the fold of all that was added, without the text that is stored already; `head` is the last event that
+    is stored. `bell` is a file descriptor that is written to after each commit, for viewers that wait.
+    """
+
+    def __init__(self, writer: Writer, bell: int | None = None) -> None:
         self.head = writer.head
+        self.state = RunState()
         self._writer = writer
+        self._bell = bell
+        self._seq, self._digest = writer.head
         self._rows: list[Row] = []
         self._touched: set[str] = set()
-        self._snapshot_seq = state.seq
+        self._snapshot_seq = 0
         self._snapshot_after = 0.0
 
-    def enter(
-        self, found: Sequence[Pending], at: tuple[str, float], late_until: Mapping[str, int] | None = None
-    ) -> None:
-        """Number, time, chain and fold events, all of the same time `at` (`ts`, and `t` in seconds of the run).
+    def known(self, events: Iterable[Event]) -> None:
+        """Fold events that are stored: a recording that is written on is read from its start before."""
+        fold(events, self.state)
+        self._drain()
+        self._snapshot_seq = self.state.seq
 
-        Those of a stream whose bytes stand before `late_until` were read late. Nothing is stored before `commit`.
+    def append(
+        self,
+        found: Iterable[Pending],
+        at: tuple[str, float],
+        *,
+        raw: Sequence[RawChunk] = (),
+        late_until: Mapping[str, int] | None = None,
+        last: bool = False,
+    ) -> None:
+        """Add events and store them."""
+        self.add(found, at, late_until)
+        self.commit(raw, last=last)
+
+    def add(self, found: Iterable[Pending], at: tuple[str, float], late_until: Mapping[str, int] | None = None) -> None:
+        """Number and chain events, which all happened `at` this wall clock time and second of the run, and fold them.
+
+        They are in the recording after the next `commit`. What stood in a stream before its offset in `late_until` is
+        marked as read late.
         """
         ts, t = at
         middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
-        state, messages, touched = self.state, self.state.messages, self._touched
-        seq, digest = self.head
-        sha256, take, add = hashlib.sha256, state.take, self._rows.append
+        messages, take = self.state.messages, self.state.take
+        seq, digest = self._seq, self._digest
+        sha256, rows, touched = hashlib.sha256, self._rows, self._touched
 
         def store(type_: str, text: str, where: str) -> None:
             nonlocal seq, digest
             seq += 1
             body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
             digest = sha256(digest + body.encode()).digest()
-            add((seq, body, digest))
+            rows.append((seq, body, digest))
 
         for type_, data, text, src in found:
             where = ""
@@ -103,25 +120,38 @@ class Ledger:
                 touched.add(message_id)
             store(type_, text, where)
             take(seq, ts, t, type_, data)
-        self.head = Head(seq, digest)
+        self._seq, self._digest = seq, digest
 
     def commit(self, raw: Sequence[RawChunk] = (), *, last: bool = False) -> None:
-        """Store what was entered, with these raw bytes, in one batch. Raises StoreError.
+        """Store what was added, in one transaction, with raw bytes that are due. Synced to disk when this returns.
 
-        How much of the batch is stored then only a new writer can say: this ledger is not to be used again.
+        Raises StoreError when the store does not take it. After the `last` one a late joiner finds a snapshot.
         """
-        rows, touched = self._rows, self._touched
-        self._rows, self._touched = [], set()
-        chunks = drained(self.state)
+        rows, self._rows = self._rows, []
+        touched, self._touched = self._touched, set()
+        chunks = self._drain()
         keeps = self._writer.keeps_state
+        messages = self.state.messages
         batch = Batch(
             rows,
             chunks if keeps else (),
-            [_row(self.state.messages[id_]) for id_ in touched] if keeps else (),
+            [_row(messages[id_]) for id_ in touched] if keeps else (),
             raw,
             self._snapshot(last=last) if keeps and rows else None,
         )
         self._writer.append(batch)
+        self.head = Head(self._seq, self._digest)
+        if self._bell is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._bell, b".", 0)
+
+    def _drain(self) -> list[Chunk]:
+        """Take new text out of the state: the store has it, memory need not."""
+        state = self.state
+        chunks = [Chunk(m.message_id, state.seq, text) for m in state.messages.values() if (text := m.drain())]
+        if thought := state.reasoning.drain():
+            chunks.append(Chunk(REASONING, state.seq, thought))
+        return chunks
 
     def _snapshot(self, *, last: bool) -> str | None:
         """The state as JSON now and then: often enough for late joiners, at most a twentieth of our time."""

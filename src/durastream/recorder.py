@@ -1,4 +1,4 @@
-"""The only writer of a recording: tails the spool, numbers and times what it finds, and stores it in batches.
+"""The only writer of a recording: tails the spool, times what it finds, and stores it in batches.
 
 Each event says where its bytes stood, so how far the spool was read is recovered from the recording itself: ingest is
 exactly once, however often a recorder is killed. After an error that concerns the store a recorder does not go on; a
@@ -18,7 +18,7 @@ from typing import Any
 from durastream import answer
 from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Pending, show_hash
-from durastream.ledger import Ledger, closing, drained, now_text, own
+from durastream.ledger import Ledger, closing, now_text, own
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
 from durastream.stores import FolderStore, RawChunk, Reader, Writer
@@ -31,9 +31,7 @@ __all__ = ["Recorder", "main", "recover"]
 
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
-_SNAPSHOT_EVENTS = 2000
 _ABANDONED = 600.0
-_MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
 
 
 class Recorder:
@@ -43,7 +41,6 @@ class Recorder:
         self.spool = spool
         self.store = store if store is not None else FolderStore(spool.store)
         self.meta = spool.meta()
-        self.state = RunState()
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, Place] = {}
         self._raw_at: dict[str, int] = {}
@@ -63,14 +60,14 @@ class Recorder:
     def _open(self) -> None:
         """Take up the spool and the recording where they are. What is opened is let go of by `release`."""
         spool = self.spool
-        self._bell = spool.open("bell", os.O_WRONLY)
-        self._held.callback(os.close, self._bell)
+        bell = spool.open("bell", os.O_WRONLY)
+        self._held.callback(os.close, bell)
         writer = self.store.resume(spool.run_id)
         self._resumed = writer is not None and writer.head.seq > 0
         self._writer: Writer = writer or self._create()
         self._held.callback(self._writer.close)
+        self._ledger = Ledger(self._writer, bell)
         self._recover_state()
-        self._ledger = Ledger(self._writer, self.state)
         self._tails: list[Tail] = []
         for stream in ("control", *STREAMS):
             self._tails.append(self._tail(stream))
@@ -93,6 +90,11 @@ class Recorder:
         assert path is not None
         return path
 
+    @property
+    def state(self) -> RunState:
+        """The run so far, without the text that is stored."""
+        return self._ledger.state
+
     # the start
 
     def _recover_state(self) -> None:
@@ -101,12 +103,11 @@ class Recorder:
             return
         reader: Reader = open_reader(self.path)
         while events := reader.read(self.state.seq):
+            self._ledger.known(events)
             for event in events:
-                self.state.apply(event)
                 if event.src is not None:
                     stream, offset, length = event.src
                     self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
-            drained(self.state)
         reader.close()
 
     def _tail(self, stream: str) -> Tail:
@@ -133,9 +134,8 @@ class Recorder:
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
             message = {"message_id": "stdout", "role": "assistant"}
-            self._append(
-                [own("run.started", started), own("message.started", message)], at=(self.meta["started_at"], 0.0)
-            )
+            opening = [own("run.started", started), own("message.started", message)]
+            self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
             if replaced:
                 self._append([_warning(str(replaced))])
@@ -223,20 +223,9 @@ class Recorder:
         t = time.monotonic() - self.meta["mono"] if self._same_boot else wall - self.meta["started"]
         return now_text(wall), max(round(t, 6), self.state.t)
 
-    def _append(
-        self,
-        found: list[Pending],
-        *,
-        at: tuple[str, float] | None = None,
-        raw_rest: bool = False,
-        last: bool = False,
-    ) -> None:
-        """Store events, with the raw bytes that are due, and ring."""
-        late = {tail.stream: tail.late_until for tail in self._tails} if self._resumed and not at else None
-        self._ledger.enter(found, at or self._now(), late)
-        self._ledger.commit(self._raw(rest=raw_rest), last=last)
-        with contextlib.suppress(OSError):
-            os.pwrite(self._bell, b".", 0)
+    def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
+        late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
+        self._ledger.append(found, self._now(), raw=self._raw(rest=raw_rest), late_until=late_until, last=last)
 
     def _raw(self, *, rest: bool) -> list[RawChunk]:
         """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""
