@@ -85,7 +85,8 @@ def rederive(store: FolderStore, reader: Reader, *, format_: str = "auto", log: 
         raise RecordingError(f"run {reader.run_id} has no end: only a finished run is derived anew")
     sources = {stream: _source(stream, format_, info.command) for stream in STREAMS}
     began = _seconds(info.started_at)
-    new = _New(store, info.name, info.tags, log, began, command=info.command, cwd=info.cwd)
+    name = f"{info.name}-rederived" if info.name else None  # the name itself stays that of the run it was given to
+    new = _New(store, name, info.tags, log, began, command=info.command, cwd=info.cwd)
     origin = {"run_id": reader.run_id, "seal": show_hash(reader.head().hash)}
     fields = {key: value for key, value in (old.started or {}).items() if key in ("host", "callable", "prompt")}
     with new.writing():
