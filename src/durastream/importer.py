@@ -88,7 +88,9 @@ def rederive(store: FolderStore, reader: Reader, *, format_: str = "auto", log: 
     name = f"{info.name}-rederived" if info.name else None  # the name itself stays that of the run it was given to
     new = _New(store, name, info.tags, log, began, command=info.command, cwd=info.cwd)
     origin = {"run_id": reader.run_id, "seal": show_hash(reader.head().hash)}
-    fields = {key: value for key, value in (old.started or {}).items() if key in ("host", "callable", "prompt")}
+    fields = {
+        key: value for key, value in (old.started or {}).items() if key in ("host", "callable", "imported", "prompt")
+    }
     with new.writing():
         new.begin({**fields, "derived_from": origin, "stdout": format_})
         pieces = [_Pieces(stream, reader) for stream in STREAMS]
