@@ -20,6 +20,10 @@ NO, WEAK, STRONG = 0, 1, 2
 
 BUILTIN = {
     "codex": "durastream.sources.adapters.codex:Codex",
+    "acp": "durastream.sources.adapters.acp:Acp",
+    "a2a": "durastream.sources.adapters.a2a:A2a",
+    "ag-ui": "durastream.sources.adapters.ag_ui:AgUi",
+    "vercel": "durastream.sources.adapters.vercel:Vercel",
 }
 """The formats that come along, in the order in which a line is tried on them."""
 

@@ -149,6 +149,11 @@ class Narrator:
         """Whether some of a message was streamed and it is not complete."""
         return _id(message_id) in self._texts
 
+    def repeats(self, message_id: Any, text: Any) -> bool:
+        """Whether a text is what was streamed of a message that is not complete."""
+        known = self._texts.get(_id(message_id))
+        return known is not None and known.digest.digest() == hashlib.sha256(_string(text).encode()).digest()
+
     def retract(self, message_id: Any, reason: str) -> None:
         """All text of the message so far is taken back."""
         self._texts.pop(_id(message_id), None)
