@@ -64,7 +64,8 @@ def import_file(
             written = os.fstat(file.fileno()).st_mtime
             origin = {"path": os.path.abspath(path), "size": os.fstat(file.fileno()).st_size}
             clock = _Clock(written if began is None else began)
-            new = _New(store, name or os.path.basename(path), dict(tags or {}), log, clock.began, raw=raw)
+            called = name or os.path.splitext(os.path.basename(path))[0]
+            new = _New(store, called, dict(tags or {}), log, clock.began, raw=raw)
             with new.writing():
                 new.begin({"imported": origin, "stdout": format_})
                 for line in _lines(file):

@@ -26,7 +26,7 @@ def test_a_transcript_becomes_a_run_like_one_that_was_recorded(ds: Cli, log: str
     run_id = done.stdout.strip()
     assert f"{run_id} completed" in done.stderr
     shown = ds.show(run_id)
-    assert shown["name"] == CODEX.name
+    assert shown["name"] == CODEX.stem
     assert shown["tags"] == {"from": "colleague"}
     assert (shown["status"], shown["exit_code"], shown["reconciled"]) == ("completed", None, True)
     assert shown["answer"]["text"].startswith("Mars has two moons")

@@ -153,7 +153,7 @@ class FolderStore:
 
         Raises RunNotFound, or RunAmbiguous with the candidates.
         """
-        if os.sep in ref or ref.endswith(tuple(_ENDS.values())):
+        if os.sep in ref or (ref.endswith(tuple(_ENDS.values())) and (os.path.exists(ref) or not self._named(ref))):
             return self._find_path(ref)
         ids = self.run_ids()
         if ref in ids:
@@ -166,7 +166,7 @@ class FolderStore:
                 raise RunNotFound(f"there is no run {ref}: {len(infos)} in {self.folder}")
             return self._found(infos[number - 1].run_id)
         fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if RUN_ID.match(ref) else []
-        named = [info.run_id for info in self.infos() if info.name == ref]
+        named = self._named(ref)
         if named:
             return self._found(named[0])
         if len(fitting) == 1:
@@ -175,6 +175,9 @@ class FolderStore:
             shown = ", ".join(fitting[:8]) + (", …" if len(fitting) > 8 else "")
             raise RunAmbiguous(f"{ref} fits {len(fitting)} runs: {shown}: type more of the id")
         raise RunNotFound(f"no run {ref!r} in {self.folder}: `durastream list` shows what there is")
+
+    def _named(self, name: str) -> list[str]:
+        return [info.run_id for info in self.infos() if info.name == name]
 
     def _found(self, run_id: str) -> Found:
         return Found(run_id, self.path(run_id), self.folder)
