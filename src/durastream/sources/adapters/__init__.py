@@ -20,6 +20,10 @@ NO, WEAK, STRONG = 0, 1, 2
 
 BUILTIN = {
     "codex": "durastream.sources.adapters.codex:Codex",
+    "qwen": "durastream.sources.adapters.qwen:Qwen",
+    "amp": "durastream.sources.adapters.amp:Amp",
+    "cursor": "durastream.sources.adapters.cursor:Cursor",
+    "claude": "durastream.sources.adapters.claude:Claude",
 }
 """The formats that come along, in the order in which a line is tried on them."""
 
