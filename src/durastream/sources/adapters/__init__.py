@@ -19,9 +19,13 @@ NO, WEAK, STRONG = 0, 1, 2
 """What `matches` answers. Weak is what an ordinary program might print too: it takes two such lines."""
 
 BUILTIN = {
-    "codex": "durastream.sources.adapters.codex:Codex",
     "acp": "durastream.sources.adapters.acp:Acp",
     "a2a": "durastream.sources.adapters.a2a:A2a",
+    "codex": "durastream.sources.adapters.codex:Codex",
+    "qwen": "durastream.sources.adapters.qwen:Qwen",
+    "amp": "durastream.sources.adapters.amp:Amp",
+    "cursor": "durastream.sources.adapters.cursor:Cursor",
+    "claude": "durastream.sources.adapters.claude:Claude",
     "ag-ui": "durastream.sources.adapters.ag_ui:AgUi",
     "vercel": "durastream.sources.adapters.vercel:Vercel",
 }
