@@ -20,6 +20,11 @@ NO, WEAK, STRONG = 0, 1, 2
 
 BUILTIN = {
     "codex": "durastream.sources.adapters.codex:Codex",
+    "codex-session": "durastream.sources.adapters.codex_session:CodexSession",
+    "gemini": "durastream.sources.adapters.gemini:Gemini",
+    "opencode": "durastream.sources.adapters.opencode:Opencode",
+    "pi": "durastream.sources.adapters.pi:Pi",
+    "goose": "durastream.sources.adapters.goose:Goose",
 }
 """The formats that come along, in the order in which a line is tried on them."""
 
