@@ -142,8 +142,13 @@ class Codex:
             self._say.cite(result, origin="tool", step_id=item["id"])
 
     def _search(self, item: dict[str, Any], ended: bool) -> None:
-        query = item.get("query") or ""
-        self._step(item, ended, f"web search {query}".strip(), item.get("action"), None)
+        """A search begins without its query: the end tells it."""
+        query, action = item.get("query") or "", item.get("action")
+        if ended and query:
+            self._say.progress(item["id"], query)
+        self._step(item, ended, f"web search {query}".strip(), action if query else None, action if ended else None)
+        if ended and type(action) is dict and action.get("url"):
+            self._say.cite(action["url"], origin="tool", step_id=item["id"])
 
     def _collab(self, item: dict[str, Any], ended: bool) -> None:
         say, id_, tool = self._say, item["id"], item["tool"]

@@ -1,0 +1,141 @@
+"""Gemini CLI: `gemini -p … --output-format stream-json`.
+
+    {"type":"init","timestamp":…,"session_id":…,"model":…}
+    {"type":"message","timestamp":…,"role":"assistant","content":"Hel","delta":true}
+    {"type":"tool_use","timestamp":…,"tool_name":…,"tool_id":…,"parameters":{…}}
+    {"type":"result","timestamp":…,"status":"success","stats":{…}}
+
+Messages have no id: one ends where a tool is used. The text after the last tool is the answer; nothing repeats it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
+from durastream.sources.adapters.calls import from_iso, plan_of, sources_of, title_of
+
+__all__ = ["Gemini"]
+
+_WRITES = {"write_file": "add", "replace": "update", "edit": "update"}
+_PIECES = 20_000
+
+
+class Gemini:
+    name: ClassVar[str] = "gemini"
+    note: ClassVar[str] = "Gemini CLI: gemini -p … --output-format stream-json"
+    proven: ClassVar[str] = "real traces"
+    commands: ClassVar[tuple[str, ...]] = ("gemini",)
+    terminal: ClassVar[bool] = True
+
+    def __init__(self, say: Narrator) -> None:
+        self._say = say
+        self._messages = 0
+        self._open: str | None = None
+        self._answer: str | None = None
+        self._pieces: list[str] = []  # of the message, for its addresses
+        self._calls: dict[str, tuple[str, Any] | None] = {}  # open calls; None for those that write the plan
+
+    @staticmethod
+    def matches(line: Any) -> int:
+        if type(line) is not dict or type(line.get("timestamp")) is not str:
+            return NO
+        match line.get("type"):
+            case "init":
+                return STRONG if "session_id" in line else NO
+            case "tool_use":
+                return STRONG if "tool_id" in line and "tool_name" in line else NO
+            case "tool_result":
+                return STRONG if "tool_id" in line and "status" in line else NO
+            case "result":
+                return STRONG if "stats" in line and "status" in line else NO
+            case "message":
+                return WEAK if "role" in line and "content" in line else NO
+            case _:
+                return NO
+
+    @staticmethod
+    def when(line: Any) -> float | None:
+        return from_iso(line.get("timestamp")) if type(line) is dict else None
+
+    def take(self, line: Any) -> None:
+        match line["type"]:
+            case "message":
+                self._message(line["role"], line["content"])
+            case "tool_use":
+                self._use(line["tool_id"], line["tool_name"], line.get("parameters"))
+            case "tool_result":
+                self._result(line)
+            case "init":
+                self._say.identify(name="gemini", session_id=line["session_id"], model=line.get("model"))
+            case "error":
+                self._say.fail(line["message"], severity=str(line.get("severity", "error")))
+            case "result":
+                self._end(line)
+            case _:
+                raise Unmapped
+
+    def _message(self, role: str, content: str) -> None:
+        if role == "user":
+            self._say.identify(prompt=content)
+            return
+        if role != "assistant" or type(content) is not str:
+            raise Unmapped
+        if self._open is None:
+            self._messages += 1
+            self._answer = self._open = f"m{self._messages}"
+            self._pieces = []
+        self._say.text(self._open, content)
+        if len(self._pieces) < _PIECES:
+            self._pieces.append(content)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._say.complete(self._open)
+            self._open = None
+
+    def _use(self, id_: str, name: str, taken: Any) -> None:
+        self._close()
+        self._answer = None
+        plan = plan_of(name, taken)
+        if plan is not None:
+            self._say.plan(plan)
+            self._calls[id_] = None
+        else:
+            self._say.start(id_, title_of(name, taken), input=taken)
+            self._calls[id_] = name, taken
+
+    def _result(self, line: dict[str, Any]) -> None:
+        say, id_, given = self._say, line["tool_id"], line.get("output")
+        self._close()
+        call = self._calls.pop(id_, ("", None))
+        if call is None:
+            return
+        name, taken = call
+        if line["status"] != "success":
+            error = line.get("error")
+            say.end(id_, "failed", output=given, error=error["message"] if error else given or "")
+            return
+        say.end(id_, output=given)
+        sources_of(say, id_, name, taken, given)
+        if name in _WRITES and type(taken) is dict:
+            say.artifact(taken.get("file_path"), _WRITES[name])
+
+    def _end(self, line: dict[str, Any]) -> None:
+        say, stats, error = self._say, line.get("stats") or {}, line.get("error")
+        self._close()
+        if stats.get("total_tokens"):  # where no request went well, zeros are told: nobody knows
+            say.use(
+                mode="replace",
+                input_tokens=stats.get("input_tokens"),
+                cached_tokens=stats.get("cached"),
+                output_tokens=stats.get("output_tokens"),
+            )
+        if line["status"] == "success" and not error:
+            if self._answer is not None:
+                say.cite("".join(self._pieces), origin="text")
+            say.declare("completed", message_id=self._answer)
+            return
+        message = error["message"] if error else f"status {line['status']}"
+        say.fail(message, fatal=True)
+        say.declare("failed", error=str(message)[:1000])
