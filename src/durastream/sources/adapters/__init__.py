@@ -20,6 +20,10 @@ NO, WEAK, STRONG = 0, 1, 2
 
 BUILTIN = {
     "codex": "durastream.sources.adapters.codex:Codex",
+    "openai-responses": "durastream.sources.adapters.openai_responses:OpenAIResponses",
+    "openai-chat": "durastream.sources.adapters.openai_chat:OpenAIChat",
+    "anthropic": "durastream.sources.adapters.anthropic:Anthropic",
+    "gemini-api": "durastream.sources.adapters.gemini_api:GeminiAPI",
 }
 """The formats that come along, in the order in which a line is tried on them."""
 
