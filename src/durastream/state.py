@@ -377,7 +377,7 @@ class RunState:
                 self.started = data
                 self.started_at = self.ts
             case "run.declared":
-                self.declared = data
+                self.declared = None if data.get("withdrawn") is True else data
             case "run.cancel_requested":
                 self.cancel = data
             case "run.completed":

@@ -207,9 +207,13 @@ class RunResumed(_Data):
 
 
 class RunDeclared(_Data):
-    """What the agent says of its own end; `answer.text` is its final answer."""
+    """What the agent says of its own end; `answer.text` is its final answer.
+
+    `withdrawn` takes the last one back: it was the end of a turn, and another turn has begun.
+    """
 
     status: str | None = None
+    withdrawn: bool = False
     answer: dict[str, JsonValue] | None = None
 
 

@@ -32,6 +32,10 @@ BUILTIN = {
     "pi": "durastream.sources.adapters.pi:Pi",
     "goose": "durastream.sources.adapters.goose:Goose",
     "ag-ui": "durastream.sources.adapters.ag_ui:AgUi",
+    "openai-responses": "durastream.sources.adapters.openai_responses:OpenAIResponses",
+    "openai-chat": "durastream.sources.adapters.openai_chat:OpenAIChat",
+    "anthropic": "durastream.sources.adapters.anthropic:Anthropic",
+    "gemini-api": "durastream.sources.adapters.gemini_api:GeminiAPI",
     "vercel": "durastream.sources.adapters.vercel:Vercel",
 }
 """The formats that come along, in the order in which a line is tried on them."""

@@ -73,6 +73,7 @@ class Narrator:
         self._plan: list[dict[str, Any]] = []
         self._entries = 0
         self._cited: OrderedDict[str, bool] = OrderedDict()
+        self._declared = False
 
     def drain(self) -> list[Said]:
         """What was said since the last call."""
@@ -111,6 +112,13 @@ class Narrator:
             else:
                 answer |= {"sha256": hashlib.sha256(text.encode()).hexdigest(), "length": len(text)}
         self.say("run.declared", status=status, answer=answer or None, **more)
+        self._declared = True
+
+    def go_on(self) -> None:
+        """A turn begins. An end that was declared before it is taken back: it was the end of a turn, not of the run."""
+        if self._declared:
+            self._declared = False
+            self.say("run.declared", withdrawn=True)
 
     # text
 
