@@ -20,6 +20,10 @@ NO, WEAK, STRONG = 0, 1, 2
 
 BUILTIN = {
     "codex": "durastream.sources.adapters.codex:Codex",
+    "langchain": "durastream.sources.adapters.langchain:LangChain",
+    "langgraph": "durastream.sources.adapters.langgraph:LangGraph",
+    "openai-agents": "durastream.sources.adapters.openai_agents:OpenAIAgents",
+    "pydantic-ai": "durastream.sources.adapters.pydantic_ai:PydanticAI",
 }
 """The formats that come along, in the order in which a line is tried on them."""
 
