@@ -18,7 +18,8 @@ __all__ = ["AutoSource"]
 _LINES = 60
 _LONGEST = 64 << 20
 _BEFORE_DATA = (b"event:", b"id:")
-_STARTS = (b"{", b"data:", *_BEFORE_DATA)
+_JSON = (b"{", b'["', b"[[")  # LangGraph prints arrays; [INFO] is no JSON
+_STARTS = (*_JSON, b"data:", *_BEFORE_DATA)
 
 
 class AutoSource:
@@ -90,7 +91,7 @@ class AutoSource:
     def _line(self, line: bytes, upto: int) -> list[Pending]:
         """Look at one line, which ends at `upto`."""
         sse = line.startswith(b"data:")
-        if not sse and not line.startswith(b"{"):
+        if not sse and not line.startswith(_JSON):
             if line.startswith(_BEFORE_DATA) or (self._held and not line.strip()):
                 self._held = upto
                 return []

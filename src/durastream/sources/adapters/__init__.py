@@ -35,6 +35,10 @@ BUILTIN = {
     "openai-responses": "durastream.sources.adapters.openai_responses:OpenAIResponses",
     "openai-chat": "durastream.sources.adapters.openai_chat:OpenAIChat",
     "anthropic": "durastream.sources.adapters.anthropic:Anthropic",
+    "langchain": "durastream.sources.adapters.langchain:LangChain",
+    "langgraph": "durastream.sources.adapters.langgraph:LangGraph",
+    "openai-agents": "durastream.sources.adapters.openai_agents:OpenAIAgents",
+    "pydantic-ai": "durastream.sources.adapters.pydantic_ai:PydanticAI",
     "gemini-api": "durastream.sources.adapters.gemini_api:GeminiAPI",
     "vercel": "durastream.sources.adapters.vercel:Vercel",
 }
