@@ -233,18 +233,17 @@ def test_list_is_aligned_and_newest_first(shelf: Cli) -> None:
     assert len({line.index(name) for line, name in zip(lines, ("lines", "demo", "slow", "three"), strict=True)}) == 1
 
 
-def test_list_json_holds_the_run_level_fields(shelf: Cli) -> None:
-    infos = [json.loads(line) for line in shelf.here("list", "--json").stdout.splitlines()]
+def test_list_json_is_one_array_of_the_run_level_fields(shelf: Cli) -> None:
+    def listed(*words: str) -> list[dict[str, Any]]:
+        return json.loads(shelf.here("list", "--json", *words).stdout)  # type: ignore[no-any-return]
+
+    infos = listed()
     assert [info["name"] for info in infos] == ["lines", "demo", "slow", "three"]
     assert all(info.keys() == LISTED for info in infos)
     assert infos[-1]["tags"] == {"k": "v"}
-    assert [json.loads(line)["name"] for line in shelf.here("list", "--json", "--limit", "2").stdout.splitlines()] == [
-        "lines",
-        "demo",
-    ]
-    assert [
-        json.loads(line)["name"] for line in shelf.here("list", "--json", "--status", "failed").stdout.splitlines()
-    ] == ["three"]
+    assert [info["name"] for info in listed("--limit", "2")] == ["lines", "demo"]
+    assert [info["name"] for info in listed("--status", "failed")] == ["three"]
+    assert listed("--status", "cancelled") == []
     assert shelf.here("list", "--status", "cancelled").stderr.endswith(" with status cancelled\n")
 
 

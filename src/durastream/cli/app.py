@@ -146,7 +146,7 @@ def verify_command(
 
 @app.command("list")
 def list_command(
-    json_: Json = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON array, an object a run.")] = False,
     status: Annotated[
         str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
     ] = None,

@@ -11,7 +11,7 @@ __all__ = ["run_document", "run_fields"]
 
 
 def run_fields(info: RunInfo) -> dict[str, Any]:
-    """The run-level fields, as in a line of `list --json`."""
+    """The run-level fields, as in an entry of `list --json`."""
     return {
         "run_id": info.run_id,
         "name": info.name,
