@@ -123,6 +123,12 @@ def test_a_fetch_names_its_addresses_and_a_search_those_it_found() -> None:
     ]
 
 
+def test_a_topic_is_a_step_with_its_title() -> None:
+    assert told(used("a", "update_topic", title="Facts", summary="…"), gave("a")).steps() == {
+        "update_topic Facts": "ok"
+    }
+
+
 def test_a_replaced_file_is_an_update() -> None:
     whole = told(used("a", "replace", file_path="a.txt", old_string="a", new_string="b"), gave("a"), DONE)
     assert whole.of("artifact.created") == [{"path": "a.txt", "action": "update"}]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from durastream.events import RESERVED, TYPES, Pending, Src, escape_terminal, valid_type
-from durastream.sources.decode import decode_leniently, rejected
+from durastream.sources.decode import decode_leniently, encode, rejected
 from durastream.sources.log import log_line
 from durastream.vocabulary import VALIDATORS, check
 
@@ -113,13 +113,10 @@ def parse(line: bytes, src: Src) -> Pending:
         reason = check(type_, data)
         if reason is not None:
             return rejected(reason, line, src)
-    text = escape_terminal(to_json(data).decode())
-    if "Infinity" in text:
-        try:
-            from_json(text, allow_inf_nan=False)
-        except ValueError:
-            return rejected(f"{type_}: a number is out of range", line, src)
-    return Pending(type_, data, text, src)
+    try:
+        return Pending(type_, data, encode(data), src)
+    except ValueError:
+        return rejected(f"{type_}: a number is out of range", line, src)
 
 
 def claimed(line: bytes, src: Src) -> Pending | None:

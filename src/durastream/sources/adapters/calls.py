@@ -11,7 +11,19 @@ from durastream.sources.adapters.narrator import Entry, Narrator
 __all__ = ["from_iso", "from_number", "plan_of", "sources_of", "title_of"]
 
 _PLAN_TOOLS = frozenset({"todowrite", "writetodos", "updatetodos", "updateplan"})
-_TELLING = ("command", "cmd", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt")
+_TELLING = (
+    "command",
+    "cmd",
+    "file_path",
+    "filePath",
+    "path",
+    "pattern",
+    "query",
+    "url",
+    "title",
+    "description",
+    "prompt",
+)
 _TITLES = ("content", "description", "step", "text", "title")
 _CHECKBOX = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+\[(.)\]\s+(\S.*)$", re.M)
 _CHECKED = {"x": "done", "X": "done", " ": "pending"}

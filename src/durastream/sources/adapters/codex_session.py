@@ -11,23 +11,18 @@ the prompt, usage, how commands ended, which files changed, what a script ran, a
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.calls import from_iso, plan_of, title_of
-from durastream.sources.decode import decode
+from durastream.sources.adapters.codex_calls import arguments, called, changed, given, patched, seconds
 
 __all__ = ["CodexSession"]
 
 _TYPES = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted"})
 _REMEMBERED = 512
 _STATUS = {"completed": "ok", "failed": "failed", "declined": "denied"}
-_PATCHED = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$", re.M)
-_CODE = re.compile(r"^(?:Process exited with code|Exit code:) (-?\d+)$", re.M)
-_STOPPED = re.compile(r"\A(?:Wall time: [\d.]+ seconds\n)?(aborted|.*rejected) by user")
 _CHANGES = {"add": "add", "delete": "delete", "update": "update"}
 _NOTHING = frozenset({"compaction", "context_compaction", "ghost_snapshot"})
 _TOLD_TWICE = frozenset({
@@ -117,7 +112,7 @@ class CodexSession:
                 for part in item.get("summary") or []:
                     self._say.think(part["text"] + "\n\n")
             case "function_call":
-                self._call(item["call_id"], _called(item), _arguments(item["arguments"]))
+                self._call(item["call_id"], called(item), arguments(item["arguments"]))
             case "custom_tool_call":
                 self._call(item["call_id"], item["name"], item["input"])
             case "local_shell_call":
@@ -147,7 +142,7 @@ class CodexSession:
         if type(taken) is dict and type(taken.get("command")) is list:
             title = f"{name} {' '.join(map(str, taken['command']))}"
         elif name == "apply_patch" and type(taken) is str:
-            title, patch = _changed([path for _, path in _PATCHED.findall(taken)]), taken
+            title, patch = changed(path for path, _ in patched(taken)), taken
         self._say.start(id_, title, kind="agent" if name == "spawn_agent" else "tool", input=taken)
         self._calls[id_] = patch
 
@@ -156,13 +151,7 @@ class CodexSession:
             return
         if not self._say.is_running(id_):
             raise Unmapped
-        text, code, duration = _read(output)
-        stopped = _STOPPED.match(text)
-        if stopped:
-            status = "failed" if stopped[1] == "aborted" else "denied"
-        else:
-            status = "failed" if code or text.startswith("Script failed\n") else "ok"
-        self._end(id_, status, text, code, duration)
+        self._end(id_, *given(output))
 
     def _end(self, id_: str, status: str, output: Any, code: Any, duration: Any) -> None:
         say = self._say
@@ -170,14 +159,14 @@ class CodexSession:
         say.end(id_, status, output=output or None, error=error, duration=duration)
         patch = self._calls.pop(id_, "")
         if status == "ok" and patch and self._first(f"files {id_}"):
-            for action, path in _PATCHED.findall(patch):
-                say.artifact(path.strip(), action.lower())
+            for path, action in patched(patch):
+                say.artifact(path, action)
 
     def _search(self, item: dict[str, Any]) -> None:
         action = item.get("action") or {}
         self._searches += 1
         id_ = item.get("id") or f"web-search-{self._searches}"
-        asked = action.get("query") or action.get("url") or ""
+        asked = action.get("query") or " ".join(action.get("queries") or []) or action.get("url") or ""
         self._say.start(id_, f"web search {asked}".strip(), input=action)
         self._say.end(id_, _STATUS.get(item.get("status", "completed"), "failed"))
         if action.get("url"):
@@ -270,7 +259,7 @@ class CodexSession:
         status = "failed" if code else _STATUS.get(told.get("status") or "completed", "failed")
         if not self._say.is_running(id_):
             self._say.start(id_, title, parent=self._script(), input={"command": command})
-        self._end(id_, status, output, code, _seconds(told.get("duration")))
+        self._end(id_, status, output, code, seconds(told.get("duration")))
 
     def _served(self, event: dict[str, Any]) -> None:
         id_, call, result = event["call_id"], event["invocation"], event.get("result")
@@ -285,7 +274,7 @@ class CodexSession:
         if not self._say.is_running(id_):
             self._say.start(id_, title, parent=self._script(), input=call.get("arguments"))
         self._calls.pop(id_, None)
-        duration = _seconds(event.get("duration"))
+        duration = seconds(event.get("duration"))
         self._say.end(id_, "failed" if failed else "ok", output=given, error=error, duration=duration)
         if given and not failed:
             self._say.cite(given, origin="tool", step_id=id_)
@@ -297,7 +286,7 @@ class CodexSession:
                 self._say.artifact(path, _CHANGES.get(change["type"], "update"))
         if self._first(f"step {id_}"):
             if not self._say.is_running(id_):
-                self._say.start(id_, _changed(changes), parent=self._script(), input={"files": list(changes)})
+                self._say.start(id_, changed(changes), parent=self._script(), input={"files": list(changes)})
             self._calls.pop(id_, None)
             self._say.end(id_, status, output=told.get("stdout") or None, error=told.get("stderr") or None)
 
@@ -314,39 +303,3 @@ class CodexSession:
             say.declare("failed", error=str(message)[:1000])
         else:
             say.declare("completed", message_id=self._answer, text=event.get("last_agent_message"))
-
-
-def _called(item: dict[str, Any]) -> str:
-    """The name of a tool; of one on an MCP server as server.tool."""
-    name = item["name"]
-    if item.get("namespace"):
-        name = f"{item['namespace']}__{name}"
-    return ".".join(name.split("__")[1:]) if name.startswith("mcp__") else name
-
-
-def _changed(paths: Iterable[str]) -> str:
-    return "change " + ", ".join(list(paths)[:5])
-
-
-def _arguments(text: Any) -> Any:
-    try:
-        return decode(text.encode())
-    except ValueError:
-        return text
-
-
-def _read(output: Any) -> tuple[str, int | None, float | None]:
-    """What a tool gave: its text, and the exit code and the duration where it tells them."""
-    if type(output) is list:
-        output = "\n".join(part["text"] for part in output if "text" in part)
-    if output.startswith('{"output":'):
-        told = _arguments(output)
-        if type(told) is dict:
-            metadata = told.get("metadata") or {}
-            return str(told["output"]), metadata.get("exit_code"), metadata.get("duration_seconds")
-    code = _CODE.search(output[:1000])
-    return output, int(code[1]) if code else None, None
-
-
-def _seconds(duration: Any) -> float | None:
-    return duration["secs"] + duration["nanos"] / 1e9 if type(duration) is dict else None
