@@ -524,10 +524,10 @@ def test_a_summary_a_limit_and_news_are_lines_of_the_log() -> None:
         {"type": "auth_status", "isAuthenticating": True, "output": ["wait"]},
         {"type": "auth_status", "isAuthenticating": False, "output": [], "error": "no key"},
         system("api_retry", attempt=1, error="overloaded"),
-        system("compact_boundary"),
+        system("api_error", error={"headers": {"x-secret": "1"}}),
     )
     assert [line for _, line in run.state.log] == [
-        "Read two files", "rate limit: rejected", '["wait"]', "no key", "api_retry: overloaded", "compact_boundary"
+        "Read two files", "rate limit: rejected", '["wait"]', "no key", "api_retry: overloaded", "api_error"
     ]  # fmt: skip
 
 

@@ -153,6 +153,7 @@ class Claude(ClaudeStream):
 
     def _end(self, status: str, **more: Any) -> None:
         self._say.declare(status, **more)
+        self._calls.forget_denials()
         self._ended = True
 
     def _failed_instead(self, id_: str, text: str) -> None:

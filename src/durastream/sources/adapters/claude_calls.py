@@ -103,10 +103,11 @@ class Calls:
                 say.progress(id_, output)
             else:
                 say.end(id_, output=output)
-                self._plans.pop(id_, None)
         if id_ in self._asked:
             self._asked.discard(id_)
             say.decide(id_, "allowed")
+        if id_ not in self._behind:
+            self._plans.pop(id_, None)
         self._open.pop(id_, None)
 
     def searched(self, block: dict[str, Any]) -> None:

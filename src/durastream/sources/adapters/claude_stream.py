@@ -206,7 +206,7 @@ class ClaudeStream:
                 for file in line["files"]:
                     self._say.artifact(file["filename"])
             case subtype if subtype in _LOGGED:
-                words = next((line[key] for key in _WORDS if line.get(key)), None)
+                words = next((line[key] for key in _WORDS if type(line.get(key)) is str), None)
                 self._say.log(f"{subtype}: {words}" if words else subtype)
             case subtype if subtype in _SILENT:
                 pass
