@@ -112,10 +112,10 @@ class A2a:
         if text:
             self._links.add(text)
             say.text(id_, text)
-            known = self._artifacts.pop(id_, title)  # and back at the end: the last that grew is the answer
+            known = self._artifacts.pop(id_, title)
+            self._artifacts[id_] = "" if last else known  # at the end: the last that grew is the answer
             if last:
                 say.artifact(title, "add" if known else "update")
-            self._artifacts[id_] = "" if last else known
 
     def _status(self, status: dict[str, Any], task_id: str) -> None:
         say, message = self._say, status.get("message") or {}

@@ -88,7 +88,7 @@ class Tools:
         known |= {key: value for key, value in call.items() if value is not None}
         known.setdefault("name", known.get("title", ""))
         self._asked[str(id_)] = (call["toolCallId"], {option["optionId"]: option["kind"] for option in options})
-        self._say.ask(str(id_), known.get("title") or call["toolCallId"], options)
+        self._say.ask(str(id_), known.get("title") or call["toolCallId"], [*options])
 
     def question(self, id_: Any, message: Any) -> None:
         """The agent asks for words or choices."""
@@ -105,7 +105,7 @@ class Tools:
         else:
             outcome = result["outcome"]
             chosen = kinds.get(outcome.get("optionId"), "")
-            decision = "approved" if chosen.startswith("allow") else "denied" if chosen else outcome["outcome"]
+            decision = "approved" if chosen.startswith("allow") else "denied" if chosen else str(outcome["outcome"])
         if call is not None and decision != "approved":
             self._denied.add(call)
         del self._asked[str(id_)]

@@ -59,9 +59,10 @@ class Tools:
             self._calls[id_] = None
             self._say.plan(plan)
             return
+        on_web = reads_web(name)
         self._say.start(id_, name, input=taken, parent=self._parent(agent))
         parts.clear()
-        if reads_web(name):
+        if on_web:
             self._say.cite(taken, origin="tool", step_id=id_)
 
     def result(self, line: dict[str, Any]) -> None:

@@ -28,11 +28,13 @@ class Links:
     def add(self, text: str) -> None:
         """A piece of the message."""
         text = self._rest + text
+        if "://" not in text:
+            self._rest = text[-8:]  # as much as may be the start of https://
+            return
         end = max(text.rfind(" "), text.rfind("\n")) + 1
-        if end and "://" in text:
-            self._words += [word[:_LONGEST] for word in text[:end].split() if "://" in word][: _MOST - len(self._words)]
-        rest = text[end:]
-        self._rest = rest[:_LONGEST] if "://" in rest else rest[-8:]  # 8: as long as https:// is
+        words = [word[:_LONGEST] for word in text[:end].split() if "://" in word]
+        self._words += words[: _MOST - len(self._words)]
+        self._rest = text[end:][:_LONGEST]
 
     def cite(self, say: Narrator) -> None:
         """The message is complete: its addresses are sources."""

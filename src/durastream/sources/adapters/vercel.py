@@ -182,9 +182,10 @@ class Vercel:
             self._calls[id_] = None
             say.plan(plan)
             return
+        on_web = reads_web(name)
         self._calls[id_] = name
         say.start(id_, line.get("title") or name, input=taken)
-        if reads_web(name):
+        if on_web:
             say.cite(taken, origin="tool", step_id=id_)
 
     def _gave(self, line: dict[str, Any]) -> None:
