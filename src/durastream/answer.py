@@ -16,7 +16,11 @@ from durastream.state import SHORT, Message, RunState
 __all__ = ["Finding", "end_status", "first_difference", "packet", "reconcile"]
 
 _ASKED_TO_END = frozenset({"SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"})
-_GOOD = frozenset({"completed", "ok", "success"})
+_WORDS = {
+    "completed": "completed", "ok": "completed", "success": "completed",
+    "cancelled": "cancelled", "canceled": "cancelled",
+    "interrupted": "interrupted", "unfinished": "interrupted", "waiting": "interrupted",
+}  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -63,7 +67,7 @@ def _own_word(state: RunState) -> str:
     if any(step.status in ("active", "abandoned") and step.kind != "plan" for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")
-    return "completed" if declared is None or str(declared) in _GOOD else "failed"
+    return "completed" if declared is None else _WORDS.get(str(declared), "failed")
 
 
 def reconcile(state: RunState) -> list[Finding]:

@@ -52,7 +52,7 @@ class Codex:
             case "thread.started":
                 self._say.identify(name="codex", session_id=line["thread_id"])
             case "turn.started":
-                pass
+                self._say.go_on()
             case "turn.completed":
                 self._usage(line.get("usage") or {})
                 self._say.declare("completed", message_id=self._answer)
