@@ -54,10 +54,13 @@ class Tally:
             self._request = request
             self._before = self._sum()
             self._now = {}
-        known = {name: amount for name, amount in amounts.items() if type(amount) in (int, float) and amount >= 0}
-        if known.items() <= self._now.items():
+        now = self._now.copy()
+        for name, amount in amounts.items():
+            if type(amount) in (int, float) and amount >= 0:
+                now[name] = amount
+        if now == self._now:
             return
-        self._now |= known
+        self._now = now
         self._say.use(scope="run", mode="replace", model=None, **self._sum())
 
     def _sum(self) -> dict[str, float]:
