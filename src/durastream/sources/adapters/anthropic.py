@@ -102,8 +102,8 @@ class Anthropic:
     def _block(self, index: int, block: dict[str, Any]) -> None:
         say, kind = self._say, block["type"]
         if kind == "text":
-            say.text(self._id, block["text"])
             self._links.add(block["text"])
+            say.text(self._id, block["text"])
         elif kind == "thinking":
             say.think(block["thinking"])
         elif kind.endswith("_tool_result"):
@@ -116,8 +116,8 @@ class Anthropic:
         match delta["type"]:
             case "text_delta":
                 text = delta["text"]
-                self._say.text(self._id, text)
                 self._links.add(text)
+                self._say.text(self._id, text)
             case "thinking_delta":
                 self._say.think(delta["thinking"])
             case "input_json_delta":

@@ -129,8 +129,8 @@ class GeminiAPI:
             if part.get("thought"):
                 say.think(text)
             else:
-                say.text(id_, text)
                 self._links.add(text)
+                say.text(id_, text)
         elif (call := _get(part, "functionCall")) and call.get("name") and not _get(call, "willContinue"):
             self._calls += 1
             request(say, call.get("id") or f"{id_}/{self._calls}", call["name"], call.get("args"))

@@ -142,9 +142,9 @@ class OpenAIResponses:
             self._say.start(id_, title(item))
 
     def _input(self, line: dict[str, Any]) -> None:
+        given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
         known = self._titles.pop(line["item_id"], None)
         if known is not None:
-            given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
             self._say.start(line["item_id"], known, input=given)
 
     def _done(self, item: dict[str, Any]) -> None:
