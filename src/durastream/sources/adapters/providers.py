@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from durastream.sources.adapters.narrator import Narrator
 from durastream.sources.adapters.plans import is_plan_tool, plan_in
 
-__all__ = ["Tally", "arguments", "request"]
+__all__ = ["Tally", "Thoughts", "arguments", "request"]
 
 
 def arguments(text: Any) -> Any:
@@ -37,6 +37,23 @@ def request(say: Narrator, call_id: Any, name: Any, given: Any) -> None:
     step_id = f"request/{call_id}"
     say.start(step_id, f"request {name}", kind="model", input=given)
     say.end(step_id)
+
+
+class Thoughts:
+    """Thought that comes in several texts: a blank line stands between them."""
+
+    def __init__(self, say: Narrator) -> None:
+        self._say = say
+        self._ended = False
+
+    def add(self, text: str) -> None:
+        if text:
+            self._say.think("\n\n" + text if self._ended else text)
+            self._ended = False
+
+    def end(self) -> None:
+        """What was added last is whole."""
+        self._ended = True
 
 
 class Tally:
