@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, arguments, request
+from durastream.sources.adapters.providers import Tally, Thoughts, arguments, request
 
 __all__ = ["Anthropic"]
 
@@ -36,6 +36,7 @@ class Anthropic:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tally = Tally(say)
+        self._thoughts = Thoughts(say)
         self._model: Any = None
         self._reset("message")
 
@@ -102,10 +103,10 @@ class Anthropic:
     def _block(self, index: int, block: dict[str, Any]) -> None:
         say, kind = self._say, block["type"]
         if kind == "text":
-            say.text(self._id, block["text"])
             self._links.add(block["text"])
+            say.text(self._id, block["text"])
         elif kind == "thinking":
-            say.think(block["thinking"])
+            self._thoughts.add(block["thinking"])
         elif kind.endswith("_tool_result"):
             _result(say, block)
         elif kind not in _CALLS and kind != "redacted_thinking":
@@ -116,10 +117,10 @@ class Anthropic:
         match delta["type"]:
             case "text_delta":
                 text = delta["text"]
-                self._say.text(self._id, text)
                 self._links.add(text)
+                self._say.text(self._id, text)
             case "thinking_delta":
-                self._say.think(delta["thinking"])
+                self._thoughts.add(delta["thinking"])
             case "input_json_delta":
                 self._blocks[index][1].append(delta["partial_json"])
             case "citations_delta":
@@ -133,7 +134,7 @@ class Anthropic:
         block, pieces = self._blocks.get(index) or ({}, [])
         kind = block.get("type")
         if kind == "thinking":
-            self._say.think("\n\n")
+            self._thoughts.end()
         elif kind in _CALLS:
             written = "".join(pieces)
             given = arguments(written) if written else block.get("input")

@@ -100,14 +100,14 @@ class OpenAIChat:
         turn = self._open.get(key)
         delta = choice.get("delta") or {}
         content = delta.get("content")
-        if content:
-            if type(content) is not str:
-                raise Unmapped
-            turn = turn or self._begin(line, key)
-            self._say.text(turn.message_id, content)
-            turn.links.add(content)
+        if content and type(content) is not str:
+            raise Unmapped
         if len(delta) > 1 or not content:
             turn = self._more(line, key, turn, delta)
+        if content:
+            turn = turn or self._begin(line, key)
+            turn.links.add(content)
+            self._say.text(turn.message_id, content)
         reason = choice.get("finish_reason")
         if reason:
             self._finish(key, turn, reason)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.openai_items import cite, is_served, parts, tell, title
-from durastream.sources.adapters.providers import Tally, arguments
+from durastream.sources.adapters.providers import Tally, Thoughts, arguments
 
 __all__ = ["OpenAIResponses"]
 
@@ -35,9 +35,8 @@ _QUIET = frozenset(
 )  # fmt: skip
 """Parts of what the item that is done tells whole."""
 
-_THOUGHTS = frozenset(
-    {"reasoning_summary_text.delta", "reasoning_summary_text.done", "reasoning_text.delta", "reasoning_text.done"}
-)
+_THOUGHTS = frozenset({"reasoning_summary_text.delta", "reasoning_text.delta"})
+_THOUGHTS_END = frozenset({"reasoning_summary_text.done", "reasoning_text.done"})
 _STATES = frozenset({"in_progress", "searching", "generating", "interpreting", "completed", "failed"})
 
 
@@ -51,6 +50,7 @@ class OpenAIResponses:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tally = Tally(say)
+        self._thoughts = Thoughts(say)
         self._model: Any = None
         self._response: Any = None
         self._over: Any = None
@@ -106,7 +106,10 @@ class OpenAIResponses:
         """Thought that is streamed, as a summary or as it is; or nothing that is not told whole later."""
         if kind in _THOUGHTS:
             if self._is_new(line):
-                self._say.think(line["delta"] if kind.endswith("delta") else "\n\n")
+                self._thoughts.add(line["delta"])
+        elif kind in _THOUGHTS_END:
+            if self._is_new(line):
+                self._thoughts.end()
         elif kind not in _QUIET and kind.rpartition(".")[2] not in _STATES:
             raise Unmapped
 
@@ -142,9 +145,9 @@ class OpenAIResponses:
             self._say.start(id_, title(item))
 
     def _input(self, line: dict[str, Any]) -> None:
+        given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
         known = self._titles.pop(line["item_id"], None)
         if known is not None:
-            given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
             self._say.start(line["item_id"], known, input=given)
 
     def _done(self, item: dict[str, Any]) -> None:
@@ -159,7 +162,8 @@ class OpenAIResponses:
             case "reasoning":
                 if last is None:  # none of it was streamed
                     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
-                        self._say.think(part["text"] + "\n\n")
+                        self._thoughts.add(part["text"])
+                        self._thoughts.end()
             case _:
                 tell(self._say, item)
         self._titles.pop(id_, None)

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from durastream.sources.adapters.narrator import Narrator
 from durastream.sources.adapters.plans import is_plan_tool, plan_in
 
-__all__ = ["Tally", "arguments", "request"]
+__all__ = ["Tally", "Thoughts", "arguments", "request"]
 
 
 def arguments(text: Any) -> Any:
@@ -39,6 +39,23 @@ def request(say: Narrator, call_id: Any, name: Any, given: Any) -> None:
     say.end(step_id)
 
 
+class Thoughts:
+    """Thought that comes in several texts: a blank line stands between them."""
+
+    def __init__(self, say: Narrator) -> None:
+        self._say = say
+        self._ended = False
+
+    def add(self, text: str) -> None:
+        if text:
+            self._say.think("\n\n" + text if self._ended else text)
+            self._ended = False
+
+    def end(self) -> None:
+        """What was added last is whole."""
+        self._ended = True
+
+
 class Tally:
     """Usage of several requests, each told again and again while it grows: the sum as it stands now."""
 
@@ -54,10 +71,13 @@ class Tally:
             self._request = request
             self._before = self._sum()
             self._now = {}
-        known = {name: amount for name, amount in amounts.items() if type(amount) in (int, float) and amount >= 0}
-        if known.items() <= self._now.items():
+        now = self._now.copy()
+        for name, amount in amounts.items():
+            if type(amount) in (int, float) and amount >= 0:
+                now[name] = amount
+        if now == self._now:
             return
-        self._now |= known
+        self._now = now
         self._say.use(scope="run", mode="replace", model=None, **self._sum())
 
     def _sum(self) -> dict[str, float]:
