@@ -132,7 +132,7 @@ class Graph:
         if chunk.get("chunk_position") == "last":  # which has an id of its own
             id_ = self._speaking.pop(node, id_)
             if not self._repeats and self._say.is_open(id_):
-                self.is_new("message", id_)
+                self.is_new("text", id_)
                 self._say.complete(id_)
 
     def _whole(self, namespace: list[str], message: dict[str, Any]) -> None:
@@ -151,7 +151,8 @@ class Graph:
         if self.is_new("usage", id_):
             report_usage(self._say, message)
         if not namespace:
-            self._say.complete(id_, text)
+            if self.is_new("text", id_):
+                self._say.complete(id_, text)
             citations(self._say, message["content"])
             if not calls:
                 self._say.cite(text, origin="text")
