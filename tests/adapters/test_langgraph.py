@@ -67,6 +67,18 @@ def test_messages_alone_are_complete_with_their_last_chunk() -> None:
     assert [done["length"] for done in found.of("text.completed")] == [5]
 
 
+def test_what_comes_whole_after_that_is_not_told_again_but_for_its_calls_and_sources() -> None:
+    whole = ai("a", "See https://example.org/m", call("c"))
+    found = told(
+        chunk("a", "See https://example.org/m"),
+        chunk("z", "", chunk_position="last"),
+        ["updates", {"model": {"messages": [whole]}}],
+        ["values", {"messages": [whole]}],
+    )
+    assert found.counts["text.delta"] == found.counts["text.completed"] == 1
+    assert found.steps() == {"lookup": "active"}
+
+
 def test_a_last_chunk_of_a_message_without_text_completes_nothing() -> None:
     assert told(chunk("z", "", chunk_position="last")).of("text.completed") == []
 

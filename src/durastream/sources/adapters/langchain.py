@@ -38,7 +38,7 @@ class LangChain:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tools = Tools(say)
-        self._graph = Graph(say)
+        self._graph = Graph(say, self._tools)
         self._answer: str | None = None
         self._ids: dict[str, str] = {}
         self._names: dict[str, str] = {}
@@ -70,7 +70,9 @@ class LangChain:
             case "on_chat_model_end" | "on_llm_end":
                 self._said(line)
             case "on_tool_start":
-                self._tools.start(line["run_id"], line["name"], line["data"].get("input"), parent=self._inside(line))
+                inside = self._inside(line)
+                given = line["data"].get("input")
+                self._tools.start(line["run_id"], line["name"], given, parent=inside, nested=inside is not None)
             case "on_tool_end":
                 self._tools.end(line["run_id"], line["name"], line["data"].get("output"))
             case "on_tool_error":
@@ -136,7 +138,8 @@ class LangChain:
         match tool["event"]:
             case "tool-started":
                 self._names[id_] = tool["tool_name"]
-                self._tools.start(id_, tool["tool_name"], tool.get("input"), parent=self._graph.around(namespace))
+                inside, nested = self._graph.around(namespace), bool(namespace)
+                self._tools.start(id_, tool["tool_name"], tool.get("input"), parent=inside, nested=nested)
             case "tool-finished":
                 self._graph.is_new("tool", id_)
                 self._tools.end(id_, self._names.pop(id_, id_), tool.get("output"))

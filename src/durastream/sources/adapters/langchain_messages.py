@@ -96,14 +96,16 @@ class Tools:
 
     def __init__(self, say: Narrator) -> None:
         self._say = say
+        self.planned = False
+        """Whether a tool took the plan: the state that comes along is behind it."""
 
-    def start(self, step_id: Any, name: Any, given: Any, *, parent: str | None = None) -> None:
-        entries = planned(name, given)
-        if entries is not None:
-            if parent is None:  # a plan of a subagent's own is no plan of the run
-                self._say.plan(entries)
-        elif not is_plan_tool(name):
+    def start(self, step_id: Any, name: Any, given: Any, *, parent: str | None = None, nested: bool = False) -> None:
+        """A tool is called. The plan of a subagent is no plan of the run."""
+        if not is_plan_tool(name):
             self._say.start(step_id, name, input=given, parent=parent)
+        elif not nested and (entries := planned(name, given)) is not None:
+            self.planned = True
+            self._say.plan(entries)
 
     def end(self, step_id: Any, name: Any, output: Any) -> None:
         """The tool gave a value, or a message for the model. Its status says whether it failed."""

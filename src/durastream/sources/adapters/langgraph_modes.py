@@ -36,9 +36,9 @@ _NODES = 100
 class Graph:
     """What was told of a graph, as far as it may come again."""
 
-    def __init__(self, say: Narrator) -> None:
+    def __init__(self, say: Narrator, tools: Tools) -> None:
         self._say = say
-        self._tools = Tools(say)
+        self._tools = tools
         self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._speaking: dict[str, str] = {}
         self._calls: dict[str, list[str]] = {}
@@ -132,7 +132,7 @@ class Graph:
         if chunk.get("chunk_position") == "last":  # which has an id of its own
             id_ = self._speaking.pop(node, id_)
             if not self._repeats and self._say.is_open(id_):
-                self.is_new("message", id_)
+                self.is_new("text", id_)
                 self._say.complete(id_)
 
     def _whole(self, namespace: list[str], message: dict[str, Any]) -> None:
@@ -151,14 +151,15 @@ class Graph:
         if self.is_new("usage", id_):
             report_usage(self._say, message)
         if not namespace:
-            self._say.complete(id_, text)
+            if self.is_new("text", id_):
+                self._say.complete(id_, text)
             citations(self._say, message["content"])
             if not calls:
                 self._say.cite(text, origin="text")
         elif inside is not None and text:
             self._say.progress(inside, text)
         for call in calls:
-            self._tools.start(call["id"], call["name"], call["args"], parent=inside)
+            self._tools.start(call["id"], call["name"], call["args"], parent=inside, nested=bool(namespace))
 
     def _answered(self, message: dict[str, Any]) -> None:
         """The message with which a tool answers."""
@@ -188,7 +189,7 @@ class Graph:
         if calls:
             self._calls[id_] = [call["id"] for call in calls]
             for call in calls:
-                self._tools.start(call["id"], call["name"], call["args"], parent=inside)
+                self._tools.start(call["id"], call["name"], call["args"], parent=inside, nested=bool(namespace))
         elif not name.endswith(_MIDDLEWARE):
             self._say.start(id_, name, kind="task", parent=inside)
 
@@ -236,7 +237,7 @@ class Graph:
             elif is_tool(message):
                 self._answered(message)
         todos = entries(update.get("todos"))
-        if todos and not namespace:
+        if todos and not namespace and not self._tools.planned:
             self._say.plan(todos)
 
 
