@@ -389,7 +389,7 @@ def test_a_run_that_stops_to_ask_is_not_complete() -> None:
     assert told.status(0) == "interrupted"
     by_graph = run({"type": "CUSTOM", "name": "on_interrupt", "value": "Delete it?"})
     assert by_graph.state.approvals["interrupt-1"]["title"] == "Delete it?"
-    assert by_graph.status(0) == "failed"
+    assert by_graph.status(0) == "interrupted"
 
 
 def test_a_cancelled_run_is_not_complete() -> None:
