@@ -52,11 +52,13 @@ class Listener:
     def end(self, result: object = None) -> None:
         """The stream is over. `result` is the object that it came from, if that knows the final output."""
         self.ended = True
-        if self._format == "openai-agents" and hasattr(result, "final_output"):
-            try:
+        if self._format != "openai-agents":
+            return
+        try:
+            if hasattr(result, "final_output"):
                 self._take({"type": "run_result", "final_output": plain(result.final_output)})
-            except Exception as error:  # noqa: BLE001 - as in hear
-                self._fault(error)
+        except Exception as error:  # noqa: BLE001 - as in hear
+            self._fault(error)
 
     def cut(self, error: object) -> None:
         """The stream stopped half way, by an exception or because nobody wanted more: what was running has failed."""
