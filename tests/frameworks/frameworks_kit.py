@@ -61,9 +61,11 @@ class Recorded:
 
     @property
     def drafts(self) -> list[str]:
-        """The text of each message, as it was streamed."""
+        """The text of each message but what was printed, whose place among the others is anyone's."""
         found: dict[str, str] = {}
         for delta in self.of("text.delta"):
+            if delta["message_id"] == "stdout":
+                continue
             found[delta["message_id"]] = found.get(delta["message_id"], "") + delta["text"]
         return list(found.values())
 
