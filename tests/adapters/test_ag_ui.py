@@ -386,14 +386,14 @@ def test_a_run_that_stops_to_ask_is_not_complete() -> None:
     assert told.state.approvals["q1"]["title"] == "Delete it?"
     assert told.state.declared is not None
     assert told.state.declared["status"] == "waiting"
-    assert told.status(0) == "failed"
+    assert told.status(0) == "interrupted"
     by_graph = run({"type": "CUSTOM", "name": "on_interrupt", "value": "Delete it?"})
     assert by_graph.state.approvals["interrupt-1"]["title"] == "Delete it?"
-    assert by_graph.status(0) == "failed"
+    assert by_graph.status(0) == "interrupted"
 
 
 def test_a_cancelled_run_is_not_complete() -> None:
-    assert run(end={**END, "outcome": {"type": "cancelled"}}).status(0) == "failed"
+    assert run(end={**END, "outcome": {"type": "cancelled"}}).status(0) == "cancelled"
 
 
 def test_calls_that_are_left_to_the_client_are_not_open() -> None:

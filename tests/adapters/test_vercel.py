@@ -105,7 +105,7 @@ def test_an_error_is_not_made_good_by_a_finish() -> None:
 
 
 def test_an_abort_and_a_stream_that_is_cut_are_no_good_end() -> None:
-    assert run(*text("0", "Tw"), {"type": "abort", "reason": "user"}, end=None).status(0) == "failed"
+    assert run(*text("0", "Tw"), {"type": "abort", "reason": "user"}, end=None).status(0) == "cancelled"
     cut = run(*text("0", "Tw"), end=None)
     assert cut.status(0) == "failed"
     assert cut.findings() == ["end-undeclared"]
