@@ -16,6 +16,7 @@ __all__ = ["as_event", "as_line", "format_of"]
 
 _MODES = frozenset({"checkpoints", "custom", "debug", "messages", "tasks", "updates", "values"})
 _OPENAI = frozenset({"raw_response_event", "run_item_stream_event", "agent_updated_stream_event"})
+_PYDANTIC_AI = frozenset({"part_start", "part_delta", "part_end", "function_tool_call", "agent_run_result"})
 _UNREAD = frozenset(
     {
         "on_chain_stream",
@@ -75,7 +76,8 @@ def _format_of_keys(item: dict[Any, Any]) -> str | None:
         return "langgraph"
     if _is_openai(type_):
         return "openai-agents"
-    return "pydantic-ai" if isinstance(item.get("event_kind"), str) else None
+    kind = item.get("event_kind")
+    return "pydantic-ai" if isinstance(kind, str) and kind in _PYDANTIC_AI else None
 
 
 def _is_mode(word: Any) -> bool:
@@ -135,7 +137,8 @@ def _langchain_v3(event: dict[str, Any]) -> Any:
     known = _graph(method, data)
     if known is None:
         return None
-    return {"type": "event", "method": method, "params": {"namespace": plain(params.get("namespace")), "data": known}}
+    about = {name: plain(params[name]) for name in ("interrupts", "namespace") if name in params}
+    return {"type": "event", "method": method, "params": {**about, "data": known}}
 
 
 def _last(output: Any) -> Any:
