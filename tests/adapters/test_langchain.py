@@ -235,6 +235,12 @@ def _finish(**content: Any) -> dict[str, Any]:
     return {"event": "content-block-finish", "index": 0, "content": content}
 
 
+def test_a_v3_run_that_was_interrupted_asks() -> None:
+    asked = v3("values", {"messages": []})
+    asked["params"]["interrupts"] = [{"id": "i", "value": "Send it?"}]
+    assert told(asked, asked).of("approval.requested") == [{"approval_id": "i", "title": "Send it?"}]
+
+
 def test_v3_tools_tell_of_themselves() -> None:
     found = told(
         v3("tools", {"event": "tool-started", "tool_call_id": "a", "tool_name": "lookup", "input": {}}),

@@ -55,6 +55,17 @@ def test_a_final_output_that_nobody_streamed_is_the_answer() -> None:
     assert told({"type": "run_result", "final_output": None}).of("run.declared") == []
 
 
+def test_calls_that_wait_for_leave_were_not_made() -> None:
+    waiting = {"call_id": "c", "name": "rm", "arguments": "{}"}
+    found = told(
+        item("tool_called", waiting),
+        {"type": "run_result", "final_output": None, "interruptions": [waiting, {"call_id": "d", "name": "ls"}]},
+    )
+    assert [asked["title"] for asked in found.of("approval.requested")] == ["rm {}", "ls"]
+    assert found.steps() == {"rm": "skipped"}
+    assert found.status() == "completed"
+
+
 def test_messages_with_the_same_id_are_kept_apart_by_their_response() -> None:
     found = told(
         raw("response.created", response={}),

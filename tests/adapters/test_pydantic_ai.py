@@ -162,6 +162,17 @@ def test_calls_that_wait_for_leave_are_asked_for() -> None:
     assert [answer["decision"] for answer in found.of("approval.resolved")] == ["denied", "approved", "approved"]
 
 
+def test_a_run_that_ends_with_what_it_asks_has_no_answer() -> None:
+    requests = {"approvals": [{"tool_call_id": "a", "tool_name": "rm", "args": {}}], "calls": [{"tool_call_id": "b"}]}
+    found = told(
+        tool("function_tool_call", "a", "rm", args={}),
+        {"event_kind": "deferred_tool_requests", "requests": requests},
+        result(requests),
+    )
+    assert found.steps() == {"rm": "skipped"}
+    assert (found.answer, found.status()) == ("", "completed")
+
+
 def test_what_is_not_known_is_kept() -> None:
     found = told(start(0, "hologram"), delta("hologram"), {"event_kind": "custom"}, end("hologram"), start(1, "file"))
     assert [kept["reason"] for kept in found.of("raw.event")] == ["no mapping"] * 3

@@ -56,7 +56,9 @@ class Listener:
             return
         try:
             if hasattr(result, "final_output"):
-                self._take({"type": "run_result", "final_output": plain(result.final_output)})
+                waiting = [plain(asked.raw_item) for asked in getattr(result, "interruptions", None) or ()]
+                output = plain(result.final_output)
+                self._take({"type": "run_result", "final_output": output, "interruptions": waiting})
         except Exception as error:  # noqa: BLE001 - as in hear
             self._fault(error)
 

@@ -20,7 +20,7 @@ def plain(value: object) -> Any:
 
     Bounded in depth and size. Never raises.
     """
-    return _Walk().take(value, 0)
+    return value if type(value) is str and len(value) <= _LONGEST else _Walk().take(value, 0)
 
 
 class _Walk:

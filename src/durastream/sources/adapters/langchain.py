@@ -62,7 +62,9 @@ class LangChain:
 
     def take(self, line: Any) -> None:
         if line.get("type") == "event":
-            self._event(line["method"], line["params"]["namespace"], line["params"]["data"])
+            params = line["params"]
+            self._event(line["method"], params["namespace"], params["data"])
+            self._graph.ask(params.get("interrupts") or [])
             return
         match line["event"]:
             case "on_chat_model_stream" | "on_llm_stream":

@@ -213,10 +213,12 @@ class Narrator:
             duration=duration if _is_amount(duration) else None,
         )
 
-    def cut(self, error: Any) -> None:
-        """The agent was stopped half way: the steps that are open failed. Entries of the plan stay as they are."""
-        for step_id in [step_id for step_id, kind in self._steps.items() if kind != "plan"]:
-            self.end(step_id, "failed", error=error)
+    def cut(
+        self, error: Any, status: str = "failed", *, kinds: Iterable[str] = ("agent", "model", "task", "tool")
+    ) -> None:
+        """The agent was stopped half way: the steps that are open end so. Entries of the plan stay as they are."""
+        for step_id in [step_id for step_id, kind in self._steps.items() if kind in kinds]:
+            self.end(step_id, status, error=error)
 
     def is_running(self, step_id: Any) -> bool:
         return _string(step_id) in self._steps

@@ -60,6 +60,7 @@ class OpenAIAgents:
             case "agent_updated_stream_event":
                 self._say.identify(name=line["new_agent"]["name"])
             case "run_result":
+                self._wait(line.get("interruptions") or [])
                 self._end(line["final_output"])
             case _:
                 raise Unmapped
@@ -174,6 +175,13 @@ class OpenAIAgents:
         else:
             self._say.end(call_id, output=output)
             self._say.cite(output, origin="tool", step_id=call_id)
+
+    def _wait(self, calls: list[dict[str, Any]]) -> None:
+        """The run stopped to be asked for leave to make these calls."""
+        for call in calls:
+            self._say.ask(call["call_id"], f"{call['name']} {call.get('arguments', '')}".strip())
+            if self._say.is_running(call["call_id"]):
+                self._say.end(call["call_id"], "skipped", error="waits for approval")
 
     def _end(self, output: Any) -> None:
         """The program has `result.final_output`: the text of the last message, or a value made of it."""

@@ -41,6 +41,7 @@ class PydanticAI:
         self._open: str | None = None
         self._parts = 0
         self._answer: str | None = None
+        self._deferred: list[str] = []
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -67,8 +68,7 @@ class PydanticAI:
             case "function_tool_result":
                 self._result(line.get("part") or line["result"])
             case "deferred_tool_requests":
-                for call in line["requests"].get("approvals") or []:
-                    self._say.ask(call["tool_call_id"], f"{call['tool_name']} {dumps(_value(call.get('args')))}")
+                self._defer(line["requests"])
             case "deferred_tool_results":
                 for id_, decision in (line["results"].get("approvals") or {}).items():
                     said = decision if type(decision) is bool else (decision or {}).get("kind") != "tool-denied"
@@ -162,13 +162,25 @@ class PydanticAI:
         else:
             self._say.end(id_, status, error=content, title=name)
 
+    def _defer(self, requests: dict[str, Any]) -> None:
+        """Calls that wait for leave, or for someone else to make them; if nobody does here, the run ends with them."""
+        approvals = requests.get("approvals") or []
+        self._deferred = [call["tool_call_id"] for call in (*approvals, *(requests.get("calls") or []))]
+        for call in approvals:
+            self._say.ask(call["tool_call_id"], f"{call['tool_name']} {dumps(_value(call.get('args')))}")
+
     # the end
 
     def _end(self, result: dict[str, Any]) -> None:
         self._close()
         self._usage(result.get("usage") or {})
         output = result.get("output")
-        if type(output) is str:
+        waiting = [id_ for id_ in self._deferred if self._say.is_running(id_)]
+        for id_ in waiting:
+            self._say.end(id_, "skipped", error="deferred")
+        if waiting:  # the output is what is asked
+            self._say.declare("completed", message_id=self._answer)
+        elif type(output) is str:
             if self._answer is None:
                 self._say.complete("output", output)
                 self._answer = "output"
