@@ -194,6 +194,25 @@ for mode, data in durastream.tap(agent(flaky).stream(ASK, stream_mode=["messages
     assert [error["message"] for error in ran.of("error.raised")] == ["ValueError: no route to the archive"]
 
 
+def test_a_graph_that_stops_to_ask_has_not_failed(tmp_path: Path) -> None:
+    code = """
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langgraph.checkpoint.memory import InMemorySaver
+
+asks = HumanInTheLoopMiddleware(interrupt_on={"lookup": True})
+turns = [("I will look it up.", [call("a1", "lookup", topic="moons")])]
+graph = create_agent(Scripted(turns=turns), [lookup], middleware=[asks], checkpointer=InMemorySaver())
+how = {"configurable": {"thread_id": "t"}}
+for mode, data in durastream.tap(graph.stream(ASK, how, stream_mode=["messages", "updates", "tasks"])):
+    pass
+"""
+    ran = record(tmp_path, MODEL + code)
+    assert ran.status == "completed"
+    assert ran.steps() == [("lookup", "skipped")]
+    assert ran.counts["approval.requested"] == 1
+    assert ran.counts["raw.event"] == 0
+
+
 def test_a_model_that_streams_alone(tmp_path: Path) -> None:
     code = """
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel

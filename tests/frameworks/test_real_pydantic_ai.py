@@ -139,6 +139,28 @@ async def run():
     assert (ran.status, ran.answer) == ("completed", '{"count":0}')
 
 
+def test_a_run_that_stops_to_ask_has_not_failed(tmp_path: Path) -> None:
+    code = """
+from pydantic_ai import DeferredToolRequests
+
+TURNS[:] = [[calls(("d1", "delete", {"path": "notes.md"}))]]
+asking = Agent(FunctionModel(stream_function=stream), output_type=[str, DeferredToolRequests])
+
+
+@asking.tool_plain(requires_approval=True)
+def delete(path: str) -> str:
+    return "gone"
+
+
+async def run():
+    return asking.run_stream_events("Delete the notes.")
+"""
+    ran = record(tmp_path, MODEL + code, "agent:run")
+    assert ran.status == "completed"
+    assert ran.steps() == [("delete", "skipped")]
+    assert [asked["title"] for asked in ran.of("approval.requested")] == ['delete {"path":"notes.md"}']
+
+
 @pytest.mark.skipif("ag-ui" not in BUILTIN, reason="the ag-ui format is not in this build")
 def test_the_ag_ui_adapter_printed_as_server_sent_events(tmp_path: Path) -> None:
     code = """
