@@ -313,7 +313,7 @@ def test_sources_come_from_tools_that_read_the_web() -> None:
         patch("grep", status="completed", rawOutput="https://example.org/no"),
     )
     assert [(source["url"][-2:], source["origin"], source["step_id"]) for source in told.of("source.added")] == [
-        ("/1", "tool", "a"), ("/2", "tool", "a"), ("/3", "tool", "web_search"),
+        ("/1", "tool", "a"), ("/3", "tool", "web_search"),
     ]  # fmt: skip
 
 

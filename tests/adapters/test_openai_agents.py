@@ -101,14 +101,14 @@ def test_a_plan_tool_is_the_plan_and_no_step() -> None:
         item("tool_called", {"call_id": "b", "name": "update_plan", "arguments": "no plan"}),
     )
     assert found.plan == {"Look": "done", "Write": "active"}
-    assert found.steps() == {}
+    assert found.steps() == {"update_plan": "active"}, "a plan that cannot be read is a call like any other"
 
 
 def test_a_tool_that_the_provider_ran_is_over_when_it_is_told() -> None:
     search = {"id": "w", "type": "web_search_call", "status": "completed", "action": {"query": "moons"}}
     remote = {"id": "m", "type": "mcp_call", "name": "fetch", "arguments": "{}", "error": "no route"}
     found = told(item("tool_called", search), item("tool_called", remote))
-    assert found.steps() == {"web search": "ok", "fetch": "failed"}
+    assert found.steps() == {"web search moons": "ok", "fetch": "failed"}
 
 
 def test_what_a_tool_gave_holds_sources() -> None:

@@ -170,7 +170,7 @@ def test_all_calls_that_the_agent_runs_are_requests() -> None:
     assert {step.title: step.input for step in found.state.steps.values()} == {
         "request sql": "select 1",
         "request local shell": {"command": ["ls"]},
-        "request apply patch": {"type": "create_file", "path": "a"},
+        "request apply patch a": {"type": "create_file", "path": "a"},
         "request computer": {"type": "click"},
         "request shell": {"commands": ["ls"]},
         "request f": "no JSON",

@@ -15,8 +15,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, Thoughts, arguments, request
+from durastream.sources.adapters.providers import Thoughts, request
+from durastream.sources.adapters.usage import Tally, of_messages
 
 __all__ = ["Anthropic"]
 
@@ -70,7 +72,7 @@ class Anthropic:
             case "message_start":
                 self._begin(line["message"])
             case "message_delta":
-                self._usage(line.get("usage") or {})
+                self._tally.report(self._id, **of_messages(line.get("usage") or {}))
                 self._why = line["delta"]
             case "message_stop":
                 self._end(line.get("message"))
@@ -89,16 +91,7 @@ class Anthropic:
         self._model = model
         self._reset(id_)
         usage = message.get("usage") or {}
-        self._usage({name: amount for name, amount in usage.items() if name != "output_tokens"})  # it is a mere guess
-
-    def _usage(self, usage: dict[str, Any]) -> None:
-        self._tally.report(
-            self._id,
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=usage.get("cache_read_input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
-        )
+        self._tally.report(id_, **of_messages({**usage, "output_tokens": None}))  # what it tells of that is a guess
 
     def _block(self, index: int, block: dict[str, Any]) -> None:
         say, kind = self._say, block["type"]

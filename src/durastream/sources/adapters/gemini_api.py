@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, request
+from durastream.sources.adapters.providers import request
+from durastream.sources.adapters.usage import Tally
 
 __all__ = ["GeminiAPI"]
 

@@ -22,6 +22,7 @@ from durastream.sources.adapters.langchain_messages import (
     thought_of,
 )
 from durastream.sources.adapters.langgraph_modes import Graph
+from durastream.sources.adapters.times import from_number, told
 
 __all__ = ["LangChain"]
 
@@ -56,9 +57,7 @@ class LangChain:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        params = line.get("params") if type(line) is dict else None
-        time = params.get("timestamp") if type(params) is dict else None
-        return time / 1000 if type(time) is int and 0 < time < 1e14 else None
+        return from_number(told(line, "params", "timestamp"), 1000)
 
     def take(self, line: Any) -> None:
         if line.get("type") == "event":
@@ -78,7 +77,7 @@ class LangChain:
             case "on_tool_end":
                 self._tools.end(line["run_id"], line["name"], line["data"].get("output"))
             case "on_tool_error":
-                self._say.end(line["run_id"], "failed", error=line["data"]["error"], title=line["name"])
+                self._tools.fail(line["run_id"], line["name"], line["data"]["error"])
             case "on_retriever_start":
                 self._say.start(line["run_id"], line["name"], input=line["data"]["input"], parent=self._inside(line))
             case "on_retriever_end":
@@ -147,9 +146,7 @@ class LangChain:
                 self._tools.end(id_, self._names.pop(id_, id_), tool.get("output"))
             case "tool-error":
                 self._graph.is_new("tool", id_)
-                self._say.end(
-                    id_, "failed", error=tool.get("message") or tool.get("error"), title=self._names.pop(id_, id_)
-                )
+                self._tools.fail(id_, self._names.pop(id_, id_), tool.get("message") or tool.get("error"))
             case "tool-output-delta":
                 self._say.progress(id_, tool.get("delta"))
             case _:

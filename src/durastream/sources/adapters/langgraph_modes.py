@@ -21,7 +21,7 @@ from durastream.sources.adapters.langchain_messages import (
     thought_of,
 )
 from durastream.sources.adapters.narrator import Narrator, Unmapped
-from durastream.sources.adapters.todos import entries
+from durastream.sources.adapters.plans import entries
 from durastream.vocabulary import check
 
 __all__ = ["MODES", "Graph"]

@@ -12,6 +12,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from durastream.events import dumps
@@ -305,13 +306,13 @@ class Narrator:
             "source.added", source_id=key[:500], url=url, title=title, snippet=snippet, step_id=step_id, origin=origin
         )
 
-    def cite(self, text: Any, *, origin: str, step_id: Any = None) -> None:
-        """The addresses in a text, or in the texts of any value, as sources."""
+    def cite(self, text: Any, *, origin: str, step_id: Any = None) -> bool:
+        """The addresses in a text, or in the texts of any value, as sources. Whether there are any."""
         text = text if type(text) is str else dumps(text)
-        for number, match in enumerate(_URL.finditer(text)):
-            if number >= _URLS:
-                break
+        found = list(islice(_URL.finditer(text), _URLS))
+        for match in found:
             self.source(url=_trimmed(match[0]), step_id=step_id, origin=origin)
+        return bool(found)
 
     def use(self, *, scope: str = "run", mode: str = "add", model: Any = None, **amounts: Any) -> None:
         """Tokens and cost, as far as they are numbers: what is unknown is absent."""

@@ -13,8 +13,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, arguments, request
+from durastream.sources.adapters.providers import request
+from durastream.sources.adapters.times import from_number, told
+from durastream.sources.adapters.usage import Tally
 
 __all__ = ["OpenAIChat"]
 
@@ -69,8 +72,7 @@ class OpenAIChat:
     @staticmethod
     def when(line: Any) -> float | None:
         """When the completion was begun: all of its chunks tell the same."""
-        created: Any = line.get("created") if type(line) is dict else None
-        return float(created) if type(created) in (int, float) else None
+        return from_number(told(line, "created"))
 
     def take(self, line: Any) -> None:
         error = line.get("error")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from durastream.sources.adapters import Narrator, Unmapped
-from durastream.sources.adapters.providers import arguments, request
+from durastream.sources.adapters.calls import arguments
+from durastream.sources.adapters.providers import request
 
 __all__ = ["cite", "is_served", "parts", "tell", "title"]
 

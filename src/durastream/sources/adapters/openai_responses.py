@@ -16,8 +16,11 @@ from collections import OrderedDict
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.openai_items import cite, is_served, parts, tell, title
-from durastream.sources.adapters.providers import Tally, Thoughts, arguments
+from durastream.sources.adapters.providers import Thoughts
+from durastream.sources.adapters.times import from_number, told
+from durastream.sources.adapters.usage import Tally, of_responses
 
 __all__ = ["OpenAIResponses"]
 
@@ -70,11 +73,8 @@ class OpenAIResponses:
     @staticmethod
     def when(line: Any) -> float | None:
         """A response tells when it was made and when it was complete; what is between tells nothing."""
-        response = line.get("response") if type(line) is dict else None
-        if type(response) is not dict:
-            return None
-        time: Any = response.get("completed_at" if line.get("type") == "response.completed" else "created_at")
-        return float(time) if type(time) in (int, float) else None
+        over = told(line, "type") == "response.completed"
+        return from_number(told(line, "response", "completed_at" if over else "created_at"))
 
     def take(self, line: Any) -> None:
         kind: str = line["type"]
@@ -191,7 +191,7 @@ class OpenAIResponses:
                 self._done(item)
             if item["type"] == "message":
                 answer = "".join(parts(item))
-        self._usage(response)
+        self._tally.report(response["id"], **of_responses(response.get("usage") or {}))
         self._over = response["id"]
         status, error = response.get("status"), response.get("error")
         if error:
@@ -201,16 +201,6 @@ class OpenAIResponses:
             self._fail(f"the response is {status}" + (f": {reason}" if reason else ""))
         else:
             self._say.declare("completed", message_id=self._answer, text=answer or None)
-
-    def _usage(self, response: dict[str, Any]) -> None:
-        usage = response.get("usage") or {}
-        self._tally.report(
-            response["id"],
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
-        )
 
     def _fail(self, message: str) -> None:
         self._say.fail(message, fatal=True)
