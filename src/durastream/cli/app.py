@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import formats, importing, inspect, listing, manage
+from durastream.cli import comparing, formats, importing, inspect, listing, manage
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -181,6 +181,27 @@ def events_command(
 def cat_command(run: Run, store: Store = None) -> int:
     """Print the answer, or the draft so far, and nothing else."""
     return inspect.cat(attached_store(store), run)
+
+
+@app.command("diff", epilog="Exits with 0 when the runs are the same in what is compared, with 1 when they differ.")
+def diff_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run, such as a golden recording.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select",
+            metavar="WHAT",
+            help="What to compare: some of status, plan, steps, answer, sources, checks, usage, cost, duration, "
+            "or all; commas between them. [default: all but duration]",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
+    store: Store = None,
+) -> int:
+    """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
+    return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
 
 
 @app.command("cancel")
