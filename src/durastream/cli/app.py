@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import comparing, formats, importing, inspect, listing, manage
+from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -202,6 +202,22 @@ def diff_command(
 ) -> int:
     """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
     return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
+
+
+@app.command(
+    "check", epilog="The recording stays as it was; the evaluation is chained to its seal, in a file beside it."
+)
+def check_command(
+    run: Run,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What was judged.")],
+    outcome: Annotated[str, typer.Option("--outcome", metavar="O", help="pass, fail or warn.")],
+    score: Annotated[float | None, typer.Option("--score", metavar="N", help="A number.")] = None,
+    detail: Annotated[str | None, typer.Option("--detail", metavar="TEXT", help="Why.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who or what judged.")] = None,
+    store: Store = None,
+) -> int:
+    """Add an evaluation to a finished run."""
+    return evaluating.check(attached_store(store), run, name, outcome, score, detail, by)
 
 
 @app.command("cancel")

@@ -11,6 +11,7 @@ from math import isfinite
 from textwrap import wrap
 from typing import Any
 
+from durastream import evaluations
 from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.document import run_document
 from durastream.cli.ending import say
@@ -26,6 +27,7 @@ from durastream.spool import STREAMS, Spool
 from durastream.stores import FolderStore, Reader
 from durastream.verify import Checker, Report, cut_points
 from durastream.views.safe import json_line, one_line, visible
+from durastream.views.words import evaluated
 
 __all__ = ["attach", "cat", "events", "replay", "show", "verify"]
 
@@ -98,7 +100,7 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
     if info.status == "running" and not Spool(found.store or "", found.run_id).alive():
         info = info._replace(status="orphaned")
     if as_json:
-        put(json_line(json.dumps(run_document(info, state))))
+        put(json_line(json.dumps(run_document(info, state, evaluations.known(reader)))))
     else:
         from rich.console import Console
 
@@ -107,6 +109,8 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
         console = Console()
         now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
         console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+        for line in evaluated(evaluations.known(reader)):
+            put(line)
     _tell_damage(reader)
     return 0
 
@@ -190,6 +194,8 @@ def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
             raw[stream] = (length, digest.hexdigest())
     for damage in reader.damage:
         checker.found("unreadable", damage)
+    for fault in evaluations.faults(reader):
+        checker.found("addendum", fault)
     if getattr(reader, "torn", False):
         checker.found("torn", "the file ends in the middle of a line")
     report = checker.report(reader.drafts(), raw)
