@@ -1,4 +1,4 @@
-"""Evaluations of finished runs: an evaluator reads a replay, its word is kept beside a recording that stays as it was."""
+"""Evaluations: an evaluator reads a replay, and its word is kept beside a recording that stays as it was."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage
+from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -137,11 +137,34 @@ def verify_command(
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", metavar="FILE", help="A signature of the run's seal, with --key.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="PUB", help="The public Ed25519 key of who signed: PEM or OpenSSH.")
+    ] = None,
     json_: Json = False,
     store: Store = None,
 ) -> int:
     """Check a recording: is it whole, is the answer what was streamed?"""
-    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, as_json=json_)
+    signed = sealing.signed(signature, key)
+    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, signed=signed, as_json=json_)
+
+
+@app.command("seal", epilog="A seal proves something only if it is kept where the recording is not: docs/audit.md.")
+def seal_command(
+    run: Run,
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private Ed25519 key: PEM or OpenSSH.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Where the signature goes. [default: beside the recording]"),
+    ] = None,
+    store: Store = None,
+) -> int:
+    """Print the seal of a finished run, its chain checked; sign it."""
+    return sealing.seal(attached_store(store), run, sign, out)
 
 
 @app.command("list")

@@ -17,7 +17,10 @@ from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.protocols import RUN_ID, Reader, RunInfo, Writer, run_info
 from durastream.stores.sqlite import SqliteReader, SqliteWriter
 
-__all__ = ["FolderStore", "Found", "open_reader", "open_store", "remove_files"]
+__all__ = ["SIGNATURE", "FolderStore", "Found", "open_reader", "open_store", "remove_files"]
+
+SIGNATURE = ".sig"
+"""What the name of a signature file ends with, behind the name of its recording."""
 
 _ENDS = {"sqlite": ".db", "jsonl": ".jsonl"}
 _BACK = re.compile(r"@([1-9][0-9]{0,8})\Z")
@@ -219,8 +222,9 @@ def info_of(meta: dict[str, Any]) -> RunInfo:
 
 
 def remove_files(path: str) -> None:
-    """Remove a recording and what goes by its name: what SQLite leaves beside it, and its addenda."""
-    for name in (*(path + end for end in ("", "-wal", "-shm", "-journal")), addenda_path(path)):
+    """Remove a recording and what goes by its name: what SQLite leaves beside it, addenda, a signature."""
+    beside = addenda_path(path), os.path.splitext(path)[0] + SIGNATURE
+    for name in (*(path + end for end in ("", "-wal", "-shm", "-journal")), *beside):
         _unlink(name)
 
 
