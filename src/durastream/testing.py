@@ -177,7 +177,10 @@ class MemoryReader:
 
     def drafts(self) -> dict[str, str]:
         latest = {row.message_id: row.since for batch in self._recording.batches for row in batch.messages}
-        return {message_id: self._text(message_id, since, self.head().seq) for message_id, since in latest.items()}
+        last = self.head().seq
+        thoughts = self._text(REASONING, 0, last)
+        found = {message_id: self._text(message_id, since, last) for message_id, since in latest.items()}
+        return found | ({REASONING: thoughts} if thoughts else {})
 
     def snapshots(self) -> Sequence[int]:
         return sorted(self._recording.snapshots)

@@ -146,14 +146,14 @@ words = st.tuples(
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=30)
 @given(
-    told=st.lists(words, max_size=12),
+    events=st.lists(words, max_size=12),
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     snapshot_every=st.integers(0, 2),
 )
 def test_drafts_and_late_join_agree_with_the_events_of_any_log(
-    name: str, told: list[tuple[str, dict[str, str]]], sizes: list[int], snapshot_every: int
+    name: str, events: list[tuple[str, dict[str, str]]], sizes: list[int], snapshot_every: int
 ) -> None:
-    log = scripted(told, run_id=RUN)
+    log = scripted(events, run_id=RUN)
     with tempfile.TemporaryDirectory() as folder:
         kind = make(name, folder)
         fill(kind.create(), log, sizes=sizes, snapshot_every=snapshot_every)
@@ -161,9 +161,14 @@ def test_drafts_and_late_join_agree_with_the_events_of_any_log(
         for n in range(len(log) + 1):
             assert reader.state(n).dump() == fold(log[:n]).dump()
         drafts = reader.drafts()
-        messages = fold(log).messages
-        assert drafts is None or drafts == {id_: message.text for id_, message in messages.items()}
+        assert drafts is None or drafts == told(fold(log))
         reader.close()
+
+
+def told(state: RunState) -> dict[str, str]:
+    """The texts that a state holds, by what they are kept under."""
+    texts = {message.message_id: message.text for message in state.messages.values()}
+    return texts | ({"#reasoning": state.reasoning.text} if state.reasoning.text else {})
 
 
 def test_the_kept_drafts_are_what_the_events_say(kind: Kind) -> None:
@@ -171,7 +176,7 @@ def test_the_kept_drafts_are_what_the_events_say(kind: Kind) -> None:
     reader = kind.reader()
     drafts = reader.drafts()
     if drafts is not None:
-        assert drafts == {message.message_id: message.text for message in fold(LOG).messages.values()}
+        assert drafts == told(fold(LOG))
         assert list(reader.snapshots()) != []
     else:
         assert list(reader.snapshots()) == []

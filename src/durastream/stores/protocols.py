@@ -147,7 +147,7 @@ class Reader(Protocol):
         """The state after event `upto`, or after the last, by the quickest way there is."""
 
     def drafts(self) -> dict[str, str] | None:
-        """The stored text of each message; None where the store keeps none beside the events."""
+        """The stored text of each message, and of reasoning; None where the store keeps none beside the events."""
 
     def snapshots(self) -> Sequence[int]:
         """The seqs at which a snapshot is stored."""

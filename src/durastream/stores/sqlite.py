@@ -31,8 +31,8 @@ from durastream.errors import (
 )
 from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
 from durastream.state import Kept, RunState, fold
-from durastream.stores.packed import unpack
-from durastream.stores.protocols import LONGEST_RAW, RUN_ID, Batch, Head, RunInfo, completed_info, run_info
+from durastream.stores.packed import pieces, unpack
+from durastream.stores.protocols import RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
 
@@ -53,6 +53,7 @@ _PROBED = 2000
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _CHUNKS = "select text from message_chunks where message_id = ? and seq > ? and seq <= ?"
 _END = 32_000
+_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)  # the second where a broken schema is in the message of the first
 
 
 def _translate(error: sqlite3.Error, path: str) -> StoreError:
@@ -270,7 +271,7 @@ class SqliteReader:
                 sqlite3.SQLITE_FULL,
             ):
                 raise Damaged(f"{path} cannot be read: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except _BROKEN as error:
             raise NotARecording(f"{path} is no durastream recording: {error}") from error
         return self._connect_copy(path)
 
@@ -296,7 +297,7 @@ class SqliteReader:
         while True:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except _BROKEN as error:
                 if "decode to UTF-8" in str(error) and self._db.text_factory is str:
                     self._db.text_factory = _readable  # one broken byte is no reason not to show the rest
                     continue
@@ -372,7 +373,7 @@ class SqliteReader:
     def _sound_rows(self, sql: str, *values: Any) -> list[Any]:
         """The rows before the first page that cannot be read."""
         rows: list[Any] = []
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*_BROKEN):
             rows.extend(self._db.execute(sql, values))
         return rows
 
@@ -407,11 +408,16 @@ class SqliteReader:
         return state
 
     def drafts(self) -> dict[str, str]:
-        since = dict(self._query("select message_id, since from messages"))
-        try:
-            return {id_: self._text(id_, seq or 0, 1 << 62) for id_, seq in since.items() if id_ != REASONING}
-        except _UNREADABLE as error:
-            raise Damaged(f"{self.path}: the stored drafts cannot be read: {error}") from error
+        since = {REASONING: 0, **dict(self._query("select message_id, since from messages"))}
+        texts: dict[str, str] = {}
+        for message_id, seq in since.items():
+            try:
+                texts[message_id] = self._text(message_id, seq or 0, 1 << 62)
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
+        if not texts[REASONING]:
+            del texts[REASONING]
+        return texts
 
     def _text(self, message_id: str, since: int, upto: int) -> str:
         rows = self._query(f"{_CHUNKS} order by chunk", message_id, since, upto)
@@ -478,15 +484,14 @@ class SqliteReader:
                 self.close()
 
     def raw(self, stream: str) -> Iterator[bytes]:
+        yield from pieces(self._raw_chunks(stream), self.path)
+
+    def _raw_chunks(self, stream: str) -> Iterator[RawChunk]:
         chunk = 0
-        while rows := self._query(
-            "select chunk, length, data from raw where stream = ? and chunk > ? order by chunk limit 1", stream, chunk
-        ):
-            chunk, length, data = rows[0]
-            try:
-                yield unpack(data, min(max(length, 0), LONGEST_RAW))
-            except (ValueError, TypeError) as error:
-                raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
+        sql = "select chunk, offset, length, data from raw where stream = ? and chunk > ? order by chunk limit 1"
+        while rows := self._query(sql, stream, chunk):
+            chunk, *found = rows[0]
+            yield RawChunk(stream, *found)
 
     def close(self) -> None:
         if self._open is not None:
@@ -523,7 +528,7 @@ def _open_to_read(path: str) -> sqlite3.Connection:
     try:
         db.execute("pragma trusted_schema=off").close()
         db.execute("select 1 from sqlite_master").close()
-    except sqlite3.Error:
+    except BaseException:
         db.close()
         raise
     return db
@@ -543,7 +548,7 @@ def _check(db: sqlite3.Connection, path: str) -> None:
     """Refuse what is no recording, or one made by a later version."""
     application_id = db.execute("pragma application_id").fetchone()[0]
     version = db.execute("pragma user_version").fetchone()[0]
-    if application_id != _APPLICATION_ID:
+    if application_id != _APPLICATION_ID or version < 1:
         raise NotARecording(f"{path} is no durastream recording (another SQLite database)")
     if version > FORMAT:
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
