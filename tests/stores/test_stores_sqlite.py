@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, raw_chunk, row
+from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, raw_chunk, row, unhashed
 
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreFull, StoreUnwritable
-from durastream.events import dumps
+from durastream.events import FORMAT, dumps
 from durastream.state import fold
 from durastream.stores import Batch, Reader, packed, schema
 from durastream.stores import sqlite as module
+from durastream.stores.hashes import EACH
 from durastream.stores.sqlite import SqliteReader, SqliteWriter, settle
 from durastream.testing import scripted
 from durastream.verify import verify
@@ -180,7 +181,7 @@ def lock_up(folder: Path) -> None:
 def test_a_finished_recording_is_read_in_a_folder_that_cannot_be_written(finished: Path, shared: Path) -> None:
     copy = Path(shutil.copy(finished, shared))
     lock_up(shared)
-    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 2 completed\n"
+    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 3 completed\n"
 
 
 def test_a_recording_whose_writer_was_killed_is_read_and_gone_on_with(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_recording_whose_writer_was_killed_is_read_in_a_folder_that_cannot_be_
     if lost:
         path.with_name(path.name + lost).unlink()
     lock_up(shared)
-    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 2 running\n"
+    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 3 running\n"
 
 
 def test_a_recording_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +260,7 @@ class TestMaking:
     def test_before_it_holds_its_run_it_is_no_recording(self, kind: Files) -> None:
         with closing(sqlite3.connect(kind.path)) as db:
             db.execute(f"pragma application_id={schema.APPLICATION_ID}")
+            db.execute(f"pragma user_version={FORMAT}")
         with pytest.raises(NotARecording, match="holds no run yet"):
             kind.reader()
 
@@ -506,7 +508,8 @@ def test_where_a_sector_was_lost_the_events_around_it_are_read(long: tuple[Path,
         seen: list[Any] = []
         while events := reader.read(seen[-1].seq if seen else 0, 400):
             seen += events
-        assert seen == [event for event in log if not first <= event.seq <= last]
+        assert unhashed(seen) == unhashed(event for event in log if not first <= event.seq <= last)
+        assert [event.hash for event in seen if event.seq > last + EACH] == [e.hash for e in log if e.seq > last + EACH]
         state = reader.state()
         assert state.seq == seen[-1].seq
         assert reader.head().seq == seen[-1].seq

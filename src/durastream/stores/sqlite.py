@@ -31,6 +31,7 @@ from durastream.errors import (
 )
 from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
 from durastream.state import Kept, RunState, fold
+from durastream.stores.hashes import EACH, is_whole, shortened, whole
 from durastream.stores.packed import pieces, unpack
 from durastream.stores.protocols import RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
 
@@ -130,12 +131,13 @@ class SqliteWriter:
         if batch.rows and batch.rows[0][0] != self.head.seq + 1:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         db = self._db
+        rows = shortened(batch.rows)
         try:
             db.execute("begin immediate")
-            whole = len(batch.rows) // _AT_ONCE * _AT_ONCE
-            for at in range(0, whole, _AT_ONCE):  # takes two thirds of the time of one row a step
-                db.execute(_INSERT_MANY, list(chain.from_iterable(batch.rows[at : at + _AT_ONCE])))
-            db.executemany(_INSERT, batch.rows[whole:])
+            together = len(rows) // _AT_ONCE * _AT_ONCE
+            for at in range(0, together, _AT_ONCE):  # takes two thirds of the time of one row a step
+                db.execute(_INSERT_MANY, list(chain.from_iterable(rows[at : at + _AT_ONCE])))
+            db.executemany(_INSERT, rows[together:])
             if batch.chunks:
                 chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
@@ -243,6 +245,7 @@ class SqliteReader:
         self.path = path
         self.damage: list[str] = []
         self._told: set[int] = set()
+        self._read: tuple[int, bytes] = (-1, b"")  # the last event that was read, and its hash
         self._copy: Any = None
         self._open: sqlite3.Connection | None = None
         row = self._query("select run_id from run") if self._query("select 1 from sqlite_master") else []
@@ -328,13 +331,36 @@ class SqliteReader:
 
     def head(self) -> Head:
         try:
-            row = self._query("select seq, hash from log order by seq desc limit 1")
+            row = self._query("select seq, body, hash from log order by seq desc limit 1")
         except Damaged:
-            row = self._sound_rows("select seq, hash from log order by seq")[-1:]
+            row = self._sound_rows("select seq, body, hash from log order by seq")[-1:]
             # the cursor is one row ahead of what it gives out: the last sound one is asked for by its seq
-            row += self._sound_rows("select seq, hash from log where seq = ?", row[-1][0] + 1 if row else 1)
+            row += self._sound_rows("select seq, body, hash from log where seq = ?", row[-1][0] + 1 if row else 1)
             row = row[-1:]
-        return Head(*row[0]) if row else Head(0, genesis(self.run_id))
+        if not row:
+            return Head(0, genesis(self.run_id))
+        ((seq, _, digest),) = row if is_whole(row[0][2]) else self._with_hashes(row)  # the end of a batch is whole
+        return Head(seq, digest)
+
+    def _with_hashes(self, rows: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
+        """The rows with their hashes as the chain has them."""
+        return whole(rows, self._hash_before(rows[0][0])) if rows else rows
+
+    def _hash_before(self, seq: int) -> bytes:
+        """The hash of the event before this one: what was read last, else from the last one that is kept whole."""
+        if self._read[0] == seq - 1:
+            return self._read[1]
+        if seq == 1:
+            return genesis(self.run_id)
+        try:
+            rows = self._query("select seq, body, hash from log where seq < ? and seq >= ?", seq, seq - 1 - EACH)
+        except Damaged:
+            rows = self._sound_rows("select seq, body, hash from log where seq < ? and seq >= ?", seq, seq - 1 - EACH)
+        start = next((at for at in range(len(rows) - 1, -1, -1) if is_whole(rows[at][2])), None)
+        if start is None:
+            before = genesis(self.run_id) if rows and rows[0][0] == 1 else b""
+            return whole(rows, before)[-1][2] if rows else b""
+        return whole(rows[start:], b"")[-1][2]
 
     def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
         while True:
@@ -348,6 +374,9 @@ class SqliteReader:
             after = rows[-1][0]  # none of these can be read: what is behind them can
 
     def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
+        rows = self._with_hashes(rows)
+        if rows:
+            self._read = (rows[-1][0], rows[-1][2])
         try:
             found = loads_many([(body, digest) for _, body, digest in rows])
             if all(map(_fits, rows, found)):
@@ -562,7 +591,7 @@ def _check(db: sqlite3.Connection, path: str) -> None:
 
 def _fits(row: tuple[int, str, bytes], event: Event) -> bool:
     """Whether an event is the one that its row says; what the chain hashes must be text, the hash 32 bytes."""
-    return row[0] == event.seq and type(row[1]) is str and type(row[2]) is bytes and len(row[2]) == 32
+    return row[0] == event.seq and type(row[1]) is str and is_whole(row[2])
 
 
 def _parsed(snapshot: bytes) -> Any:
