@@ -96,7 +96,8 @@ def test_a_whole_run_of_opencode() -> None:
         ("https://example.org/mars", "text")
     ]
     assert told.state.usage == {
-        "input_tokens": 400, "output_tokens": 40, "cached_tokens": 800, "reasoning_tokens": 20, "cost_usd": 0.00312
+        "input_tokens": 400 + 800, "output_tokens": 40 + 20, "cached_tokens": 800, "reasoning_tokens": 20,
+        "cost_usd": 0.00312,
     }  # fmt: skip
     assert told.state.agent["name"] == "OpenCode"
     assert told.counts["text.completed"] == 2

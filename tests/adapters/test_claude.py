@@ -10,7 +10,7 @@ from adapters_kit import Told, lines, read, trace
 from durastream.sources.adapters.claude import Claude
 
 ANSWER = "Mars has two moons: Phobos and Deimos [1]. The note is in notes.md.\n\n[1] https://example.org/mars"
-USAGE = {"input_tokens": 24, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
+USAGE = {"input_tokens": 24 + 61000 + 5200, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
 INIT = {"type": "system", "subtype": "init", "session_id": "s", "claude_code_version": "2.1.330", "model": "m"}
 
 
@@ -353,7 +353,7 @@ def test_of_several_results_the_last_one_counts() -> None:
 def test_usage_without_models_is_that_of_the_result_and_zeros_are_unknown() -> None:
     used = {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 1}
     assert told(result(usage=used, total_cost_usd=0.1)).state.usage == {
-        "input_tokens": 4, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
+        "input_tokens": 5, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
     }  # fmt: skip
     assert told(result(usage={"input_tokens": 0})).state.usage == {}
     assert told(result()).state.usage == {}

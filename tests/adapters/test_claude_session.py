@@ -79,7 +79,11 @@ def test_a_whole_session() -> None:
 
 def test_usage_counts_each_message_once_with_its_last_amounts() -> None:
     session = read([FILE.read_bytes()])
-    assert session.state.usage == {"input_tokens": 8 * 4, "cached_tokens": 8 * 12000, "output_tokens": 240}
+    assert session.state.usage == {
+        "input_tokens": 8 * (4 + 12000 + 900),
+        "cached_tokens": 8 * 12000,
+        "output_tokens": 240,
+    }
     assert session.state.usage_parts["run/claude-haiku-5"]["output_tokens"] == 30
 
 

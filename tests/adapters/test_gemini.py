@@ -47,7 +47,7 @@ def test_a_whole_run() -> None:
         ("https://example.org/mars", "text")
     ]
     assert whole.of("artifact.created") == [{"path": "notes.md", "action": "add"}]
-    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 420}
+    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 8960 - 8400}
     assert whole.state.agent["session_id"] == "c82f2e5e-0c0a-4204-84ab-bd0aca8d7771"
     assert whole.state.agent["model"] == "gemini-2.5-pro"
     assert whole.state.agent["prompt"] == "How many moons has Mars? Write notes.md"

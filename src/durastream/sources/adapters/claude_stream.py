@@ -17,7 +17,7 @@ from durastream.sources.adapters import Narrator, Unmapped
 from durastream.sources.adapters.claude_calls import Calls
 from durastream.sources.adapters.claude_texts import Texts
 from durastream.sources.adapters.times import from_iso, told
-from durastream.sources.adapters.usage import of_messages
+from durastream.sources.adapters.usage import of_messages, total
 
 __all__ = ["ClaudeStream"]
 
@@ -252,19 +252,21 @@ class ClaudeStream:
         """`modelUsage` is of all lanes and cumulative; `usage`, of the agent's own lane, is what older ones have."""
         models = line.get("modelUsage")
         if models is None:
-            self._use(line.get("usage") or {}, line.get("total_cost_usd"))
+            self._use(of_messages(line.get("usage") or {}), line.get("total_cost_usd"))
             return
         for model, used in models.items():
             self._say.use(
                 mode="replace",
                 model=model,
-                input_tokens=used.get("inputTokens"),
+                input_tokens=total(
+                    used.get("inputTokens"), used.get("cacheReadInputTokens"), used.get("cacheCreationInputTokens")
+                ),
                 output_tokens=used.get("outputTokens"),
                 cached_tokens=used.get("cacheReadInputTokens"),
                 cost_usd=used.get("costUSD"),
             )
 
     def _use(self, usage: dict[str, Any], cost: Any) -> None:
-        used = {**of_messages(usage), "cost_usd": cost}
+        used = {**usage, "cost_usd": cost}
         if any(used.values()):  # nothing but zeros is what is told where nothing is known
             self._say.use(mode="replace", **used)
