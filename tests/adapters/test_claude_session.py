@@ -72,7 +72,8 @@ def test_a_whole_session() -> None:
     ]
     assert session.of("artifact.created") == [{"path": "/home/me/proj/notes.md", "action": "update"}]
     assert session.state.reasoning.text == "Facts first.\n\n"
-    assert [declared["status"] for declared in session.of("run.declared")] == ["completed", "unfinished", "completed"]
+    declared = session.of("run.declared")
+    assert [end.get("status", "withdrawn") for end in declared] == ["completed", "withdrawn", "completed"]
     assert session.status() == "completed"
     assert session.findings() == []
 
@@ -115,7 +116,8 @@ def test_each_line_has_its_time() -> None:
 
 def test_a_prompt_without_an_answer_leaves_the_session_unfinished() -> None:
     session = told(line("user", "One?"), said("One."), line("user", "Two?"))
-    assert session.status() == "interrupted"
+    assert session.of("run.declared")[-1] == {"withdrawn": True}
+    assert session.status() == "failed"
     assert told(line("user", "One?"), said("One.", stop="tool_use")).findings() == ["end-undeclared"]
 
 

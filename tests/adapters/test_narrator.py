@@ -212,3 +212,23 @@ def test_an_agent_that_is_stopped_half_way_leaves_its_plan_as_it_is() -> None:
     say.drain()
     say.cut("stopped")
     assert say.drain() == [("step.completed", {"step_id": "t", "status": "failed", "error": "stopped"})]
+
+
+def test_what_was_said_of_a_line_that_cannot_be_taken_is_unsaid() -> None:
+    say = Narrator()
+    say.plan([Entry("look", "active")])
+    say.start("t", "grep")
+    say.declare("completed")
+    say.drain()
+    say.end("t")
+    say.plan([Entry("look", "done")])
+    say.start("u", "ls")
+    say.go_on()
+    say.fail("no")
+    say.unsay()
+    assert say.drain() == []
+    assert say.is_running("t")
+    assert not say.is_running("u")
+    say.go_on()
+    say.cut("stopped")
+    assert [data.get("step_id") for _, data in say.drain()] == [None, "t"]

@@ -97,6 +97,7 @@ class Acp:
                 self._say.identify(session_id=self._session, cwd=params.get("cwd"))
             case "session/prompt":
                 self._prompt = line["id"]
+                self._say.go_on()
                 self._say.identify(prompt=texts(params["prompt"]))
             case "session/new":
                 self._say.identify(cwd=params["cwd"])

@@ -78,7 +78,7 @@ class ClaudeStream:
                 if line.get("parent_tool_use_id") is None:
                     self._texts.stream(line["event"])
             case "assistant":
-                self._assistant(line, line.get("parent_tool_use_id"))
+                self._message(line, line.get("parent_tool_use_id"))
             case "user":
                 self._user(line, line.get("parent_tool_use_id"))
             case "system":
@@ -102,6 +102,11 @@ class ClaudeStream:
                 raise Unmapped
 
     # whole messages
+
+    def _message(self, line: dict[str, Any], lane: str | None) -> None:
+        if lane is None:
+            self._say.go_on()  # a task in the background that is done makes a turn of its own
+        self._assistant(line, lane)
 
     def _assistant(self, line: dict[str, Any], lane: str | None) -> str | None:
         """One or more whole blocks. Gives the last text of the agent's own lane that is no error's."""
@@ -183,6 +188,7 @@ class ClaudeStream:
             self._say.identify(prompt=text)
             self._prompted = True
             return
+        self._say.go_on()
         self._say.begin(id_, "user")
         self._say.complete(id_, text)
 
@@ -193,6 +199,7 @@ class ClaudeStream:
             case "init":  # once more with each turn
                 if not self._identified:
                     self._identify(line, line.get(self.version_key), line["session_id"])
+                self._say.go_on()
             case "task_started":
                 self._calls.task_started(line)
             case "task_progress":

@@ -81,6 +81,7 @@ class Gemini:
     def _message(self, role: str, content: str) -> None:
         if role == "user":
             self._say.identify(prompt=content)
+            self._say.go_on()
             return
         if role != "assistant" or type(content) is not str:
             raise Unmapped

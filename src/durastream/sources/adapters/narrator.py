@@ -81,6 +81,17 @@ class Narrator:
         said, self._said = self._said, []
         return said
 
+    def unsay(self) -> None:
+        """The line cannot be taken after all: what was said of it is not told, and what it began or ended is as before."""
+        for type_, data in reversed(self.drain()):
+            if type_ == "step.started":
+                self._steps.pop(data["step_id"], None)
+            elif type_ == "step.completed":
+                planned = any(entry["id"] == data["step_id"] for entry in self._plan)
+                self._steps[data["step_id"]] = "plan" if planned else "tool"
+            elif type_ == "run.declared":
+                self._declared = "withdrawn" in data
+
     def say(self, type_: str, **data: Any) -> None:
         """An event with those fields that are not None."""
         self._said.append((type_, {name: value for name, value in data.items() if value is not None}))
