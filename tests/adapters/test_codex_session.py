@@ -97,8 +97,8 @@ def test_what_is_told_twice_is_one_step_whichever_comes_first() -> None:
     steps = read([FILE.read_bytes()]).state.steps
     assert steps["call_2"].error == "exit code 3"
     assert steps["call_3"].output == "alpha\n"
-    assert steps["call_4"].parent == "p1"
-    assert steps["call_6"].parent == "p2"
+    assert steps["call_4"].parent == "plan/p1"
+    assert steps["call_6"].parent == "plan/p2"
 
 
 def test_in_pieces_or_cut_it_tells_the_same() -> None:

@@ -59,11 +59,11 @@ def test_a_whole_run() -> None:
 def test_tools_stand_under_the_plan_entry_in_progress_and_keep_what_they_took_and_gave() -> None:
     steps = trace("gemini_stream_json.jsonl").state.steps
     shell, missing = steps["run_shell_command__g2"], steps["read_file__g3"]
-    assert shell.parent == "p1"
+    assert shell.parent == "plan/p1"
     assert shell.input == {"command": "echo alpha", "description": "alpha"}
     assert shell.output == "alpha"
     assert missing.error == "File not found: /home/dev/gemini/missing.txt"
-    assert steps["write_file__g6"].parent == "p2"
+    assert steps["write_file__g6"].parent == "plan/p2"
 
 
 def test_an_error_of_the_provider_is_a_failed_run_and_its_zeros_are_no_usage() -> None:
