@@ -45,20 +45,22 @@ class Agenda:
         """A plan as it is told now, with the ids that its entries had: known by their id, else by their title, else by
         their place."""
         known = {_normal(entry["title"]): entry["id"] for entry in self.entries}
-        titles = {_normal(line(entry.title)) for entry in told}
+        titles = [line(entry.title) for entry in told]
+        names = [_normal(title) for title in titles]
+        replaced: dict[int, str] = {}
+        if len(told) == len(self.entries):
+            kept = set(names)
+            before = enumerate(self.entries)
+            replaced = {place: entry["id"] for place, entry in before if _normal(entry["title"]) not in kept}
         used: set[str] = set()
         plan = []
         for place, entry in enumerate(told):
-            title = line(entry.title)
-            id_ = known.get(_normal(title)) if entry.id is None else OWN + string(entry.id)
-            if id_ is None and len(told) == len(self.entries):
-                there = self.entries[place]
-                id_ = there["id"] if _normal(there["title"]) not in titles else None
+            id_ = OWN + string(entry.id) if entry.id is not None else known.get(names[place], replaced.get(place))
             while id_ is None or id_ in used:
                 self._count += 1
                 id_ = f"{OWN}p{self._count}"
             used.add(id_)
-            plan.append({"id": id_, "title": title, "status": plan_status(entry.status)})
+            plan.append({"id": id_, "title": titles[place], "status": plan_status(entry.status)})
         return plan
 
 

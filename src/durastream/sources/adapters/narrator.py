@@ -131,15 +131,16 @@ class Narrator:
         """The message is complete. `whole` is its text as the agent repeats it: told if none of it was streamed, else
         declared, so that a difference is found and not doubled."""
         message_id = as_message(message_id)
-        if whole is not None and message_id not in self._texts:
-            self.text(message_id, whole)
         known = self._texts.pop(message_id, None)
-        if known is None:
+        if known is None and not whole:
             return
-        sha256, length = known.digest.hexdigest(), known.length
-        if whole is not None:
+        if known is not None and whole is None:
+            sha256, length = known.digest.hexdigest(), known.length
+        else:
             whole = string(whole)
             sha256, length = hashlib.sha256(whole.encode()).hexdigest(), len(whole)
+        if known is None:
+            self._said.append(("text.delta", {"message_id": message_id, "text": whole}))
         self.say("text.completed", message_id=message_id, sha256=sha256, length=length, final=final or None)
 
     def is_open(self, message_id: Any) -> bool:
@@ -275,6 +276,8 @@ class Narrator:
     def cite(self, text: Any, *, origin: str, step_id: Any = None) -> bool:
         """The addresses in a text, or in the texts of any value, as sources. Whether there are any."""
         text = text if type(text) is str else dumps(text)
+        if "://" not in text:
+            return False
         found = list(islice(_URL.finditer(text), _URLS))
         for match in found:
             self.source(url=trimmed(match[0]), step_id=step_id, origin=origin)
