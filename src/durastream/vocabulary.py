@@ -140,6 +140,12 @@ class QualityChecked(_Data):
 
 
 class UsageReported(_Data):
+    """What was used, alike in every format. What is unknown is absent, never 0.
+
+    `input_tokens` are all tokens of the prompt, those read from or written to a cache included; `cached_tokens` are
+    those of them that were read from a cache. `output_tokens` include reasoning; `reasoning_tokens` are those of them.
+    """
+
     scope: Literal["request", "turn", "run", "thread"] = "run"
     mode: Literal["add", "replace"] = "add"
     model: str | None = None

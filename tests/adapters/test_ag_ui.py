@@ -44,7 +44,7 @@ def test_a_whole_run() -> None:
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     assert told.steps() == {"search": "ok"}
     assert told.steps("task") == {"Look up": "ok"}
-    assert told.state.steps["c1"].parent == "p1"
+    assert told.state.steps["c1"].parent == "plan/p1"
     assert told.state.steps["c1"].input == {"q": "moons of Mars"}
     assert [(source["url"], source["origin"]) for source in told.of("source.added")] == [
         ("https://example.org/mars", "tool"),
@@ -236,7 +236,7 @@ def test_a_plan_tool_tells_the_plan_and_is_no_step() -> None:
     )
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     assert told.steps() == {"look": "ok"}
-    assert told.state.steps["c2"].parent == "p1"
+    assert told.state.steps["c2"].parent == "plan/p1"
 
 
 def test_steps_have_names_that_may_come_again() -> None:

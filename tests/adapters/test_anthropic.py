@@ -57,7 +57,7 @@ def test_a_whole_message_whose_deltas_the_sdk_repeats(name: str) -> None:
         }
     ]
     assert told.state.reasoning.text == "Facts first."
-    assert told.state.usage == {"input_tokens": 1200, "cached_tokens": 800, "output_tokens": 60}
+    assert told.state.usage == {"input_tokens": 1200 + 800, "cached_tokens": 800, "output_tokens": 60}
     assert told.state.agent["model"] == "m"
     assert told.of("artifact.created") == []
     assert told.of("raw.event") == []

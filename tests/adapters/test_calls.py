@@ -9,7 +9,7 @@ import pytest
 from durastream.sources.adapters import Entry, Narrator, Unmapped
 from durastream.sources.adapters.calls import Call, Calls, arguments, reads_web, sources_of, title_of
 from durastream.sources.adapters.times import from_iso, from_number, told
-from durastream.sources.adapters.usage import total
+from durastream.sources.adapters.usage import of_messages, total
 
 
 @pytest.mark.parametrize("name", ["WebFetch", "google_web_search", "webfetch", "mcp__x__fetch", "lookup", "search"])
@@ -80,3 +80,11 @@ def test_times_are_told_in_several_ways_or_not_at_all() -> None:
 def test_a_sum_is_of_what_is_known() -> None:
     assert total(1, None, 2) == 3
     assert total(None, "x") is None
+
+
+def test_the_prompt_is_all_of_it_whatever_went_through_a_cache() -> None:
+    used = {"input_tokens": 4, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 7}
+    assert of_messages(used) == {
+        "input_tokens": 124, "cached_tokens": 100, "output_tokens": 7, "reasoning_tokens": None
+    }  # fmt: skip
+    assert of_messages({"output_tokens": 7})["input_tokens"] is None

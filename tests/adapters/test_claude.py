@@ -10,7 +10,7 @@ from adapters_kit import Told, lines, read, trace
 from durastream.sources.adapters.claude import Claude
 
 ANSWER = "Mars has two moons: Phobos and Deimos [1]. The note is in notes.md.\n\n[1] https://example.org/mars"
-USAGE = {"input_tokens": 24, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
+USAGE = {"input_tokens": 24 + 61000 + 5200, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
 INIT = {"type": "system", "subtype": "init", "session_id": "s", "claude_code_version": "2.1.330", "model": "m"}
 
 
@@ -98,9 +98,9 @@ def test_a_run_with_a_todo_list() -> None:
 def test_tools_stand_under_the_entry_in_progress() -> None:
     steps = trace("claude_code_todowrite.jsonl").state.steps
     assert {id_: step.parent for id_, step in steps.items() if step.kind == "tool"} == {
-        "toolu_2": "p1",
-        "toolu_3": "p1",
-        "toolu_5": "p2",
+        "toolu_2": "plan/p1",
+        "toolu_3": "plan/p1",
+        "toolu_5": "plan/p2",
     }
 
 
@@ -110,7 +110,7 @@ def test_a_run_with_partial_messages_tasks_and_a_subagent() -> None:
     assert run.plan == {"Look up the facts": "done", "Answer": "done"}
     assert run.steps("agent") == {"Agent Check moons": "ok"}
     assert run.steps() == {"Bash echo sub": "ok"}
-    assert run.state.steps["toolu_ag"].parent == "1"
+    assert run.state.steps["toolu_ag"].parent == "plan/1"
     assert run.state.steps["toolu_ag"].output == "Phobos and Deimos."
     assert run.state.steps["toolu_sub1"].parent == "toolu_ag"
     assert [step["message"] for step in run.of("step.progress")] == ["Sub-agent checking.", "5 s", "Check moons"]
@@ -353,7 +353,7 @@ def test_of_several_results_the_last_one_counts() -> None:
 def test_usage_without_models_is_that_of_the_result_and_zeros_are_unknown() -> None:
     used = {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 1}
     assert told(result(usage=used, total_cost_usd=0.1)).state.usage == {
-        "input_tokens": 4, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
+        "input_tokens": 5, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
     }  # fmt: skip
     assert told(result(usage={"input_tokens": 0})).state.usage == {}
     assert told(result()).state.usage == {}
@@ -544,7 +544,7 @@ def test_a_task_has_its_number_from_its_result_and_misspelt_keys_are_read() -> N
         returned("p3", detail={"success": True}),
     )
     assert run.plan == {"One": "active", "Zwei": "cancelled"}
-    assert run.state.steps["t1"].parent == "1"
+    assert run.state.steps["t1"].parent == "plan/1"
     assert run.steps() == {"Bash ls": "active"}
 
 

@@ -97,8 +97,8 @@ def test_what_is_told_twice_is_one_step_whichever_comes_first() -> None:
     steps = read([FILE.read_bytes()]).state.steps
     assert steps["call_2"].error == "exit code 3"
     assert steps["call_3"].output == "alpha\n"
-    assert steps["call_4"].parent == "p1"
-    assert steps["call_6"].parent == "p2"
+    assert steps["call_4"].parent == "plan/p1"
+    assert steps["call_6"].parent == "plan/p2"
 
 
 def test_in_pieces_or_cut_it_tells_the_same() -> None:
@@ -131,7 +131,7 @@ def test_each_line_tells_its_time() -> None:
 def test_a_session_whose_last_turn_did_not_end_is_no_good_end() -> None:
     turn = [event("task_started"), said("Done."), event("task_complete", last_agent_message="Done.")]
     assert told(*turn).status() == "completed"
-    assert told(*turn, event("task_started"), said("Half")).status() == "interrupted"
+    assert told(*turn, event("task_started"), said("Half")).status() == "failed"
     assert told(event("task_started"), said("Half")).findings() == ["end-undeclared"]
 
 

@@ -36,7 +36,7 @@ def test_a_whole_run() -> None:
     assert run.answer == "I'll look it up.Mars has two moons."
     assert run.plan == {"Look up the facts": "active", "Answer": "pending"}
     assert run.steps() == {"shell ls": "ok", "read missing.md": "failed", "write notes.md": "ok"}
-    assert run.state.steps["call_2"].parent == "1"
+    assert run.state.steps["call_2"].parent == "plan/1"
     assert run.state.steps["call_3"].error == "not found"
     assert run.of("source.added") == []
     assert run.of("artifact.created") == [{"path": "/home/me/proj/notes.md", "action": "add"}]

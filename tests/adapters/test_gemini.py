@@ -47,7 +47,7 @@ def test_a_whole_run() -> None:
         ("https://example.org/mars", "text")
     ]
     assert whole.of("artifact.created") == [{"path": "notes.md", "action": "add"}]
-    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 420}
+    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 8960 - 8400}
     assert whole.state.agent["session_id"] == "c82f2e5e-0c0a-4204-84ab-bd0aca8d7771"
     assert whole.state.agent["model"] == "gemini-2.5-pro"
     assert whole.state.agent["prompt"] == "How many moons has Mars? Write notes.md"
@@ -59,11 +59,11 @@ def test_a_whole_run() -> None:
 def test_tools_stand_under_the_plan_entry_in_progress_and_keep_what_they_took_and_gave() -> None:
     steps = trace("gemini_stream_json.jsonl").state.steps
     shell, missing = steps["run_shell_command__g2"], steps["read_file__g3"]
-    assert shell.parent == "p1"
+    assert shell.parent == "plan/p1"
     assert shell.input == {"command": "echo alpha", "description": "alpha"}
     assert shell.output == "alpha"
     assert missing.error == "File not found: /home/dev/gemini/missing.txt"
-    assert steps["write_file__g6"].parent == "p2"
+    assert steps["write_file__g6"].parent == "plan/p2"
 
 
 def test_an_error_of_the_provider_is_a_failed_run_and_its_zeros_are_no_usage() -> None:

@@ -129,7 +129,7 @@ def test_a_todo_tool_is_the_plan_in_any_of_its_forms() -> None:
     whole = told(used("a", "todo__todo_write", content=text), gave("a", "ok"), used("b", "x__y"))
     assert whole.plan == {"Look": "done", "Write": "active", "Check": "pending"}
     assert whole.steps() == {"x__y": "active"}
-    assert whole.state.steps["b"].parent == "p2"
+    assert whole.state.steps["b"].parent == "plan/p2"
     assert told(used("a", "todo__todo_write", content="nothing")).steps() == {"todo__todo_write": "active"}
     assert told(used("a", "todo__todo_write", todos=3)).steps() == {"todo__todo_write": "active"}
 

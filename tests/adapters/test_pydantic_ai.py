@@ -44,7 +44,7 @@ def test_a_whole_run() -> None:
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     tools = [step for step in told.state.steps.values() if step.kind == "tool"]
     assert [(step.title, step.status) for step in tools] == [("lookup", "ok"), ("flaky", "failed"), ("flaky", "ok")]
-    assert {step.parent for step in tools} == {"p1"}
+    assert {step.parent for step in tools} == {"plan/p1"}
     assert [step["error"] for step in told.of("step.completed") if "error" in step] == ["x must be 2"]
     assert [(source["url"], source["origin"]) for source in told.of("source.added")] == [
         ("https://example.org/mars", "tool")

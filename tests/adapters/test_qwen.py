@@ -38,7 +38,7 @@ def test_a_whole_run() -> None:
     assert run.steps("agent") == {"agent Check moons": "ok"}
     assert run.steps("plan") == {"Look up the facts": "ok", "Write notes.md": "ok", "Answer": "active"}
     parents = {id_: step.parent for id_, step in run.state.steps.items() if step.kind != "plan"}
-    assert parents == {"q2": "1", "q3": "1", "q4": "1", "s1": "q4", "q6": "2"}
+    assert parents == {"q2": "plan/1", "q3": "plan/1", "q4": "plan/1", "s1": "q4", "q6": "plan/2"}
     assert [(source["url"], source["origin"]) for source in run.of("source.added")] == [
         ("https://example.org/mars", "text")
     ]

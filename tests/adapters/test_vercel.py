@@ -39,7 +39,7 @@ def test_a_whole_run() -> None:
     assert told.state.messages["text-1"].text == "I will look the facts up."
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     assert told.steps() == {"lookup": "ok", "flaky": "failed"}
-    assert told.state.steps["c1"].parent == "p1"
+    assert told.state.steps["c1"].parent == "plan/p1"
     assert told.state.steps["c1"].input == {"topic": "moons of Mars"}
     assert told.state.steps["c2"].error == "An error occurred."
     assert [(source["url"], source.get("title"), source["origin"]) for source in told.of("source.added")] == [

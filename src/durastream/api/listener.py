@@ -124,7 +124,7 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - no item is lost for the fault of an adapter
             from durastream.sources.adapters import Unmapped  # loaded with the adapter
 
-            self._say.drain()
+            self._say.unsay()
             self._keep(line, "no mapping" if isinstance(error, Unmapped) else f"unexpected shape: {error!r}"[:200])
         else:
             self._tell()

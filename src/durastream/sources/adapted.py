@@ -56,7 +56,7 @@ class AdaptedSource:
                 take(value)
                 found += [Pending(type_, data, encode(data), src) for type_, data in drain()]
             except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
-                drain()
+                self._say.unsay()
                 found.append(self._unmapped(value, frame, src, error))
         return found
 

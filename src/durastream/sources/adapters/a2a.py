@@ -115,6 +115,7 @@ class A2a:
         if self._asked is not None and state not in _QUESTIONS:
             say.decide(self._asked, "answered")
             self._asked = None
+            say.go_on()
         if state in _ENDS:
             self._end(state, message, text)
         elif state in _QUESTIONS:

@@ -99,6 +99,7 @@ class AgUi:
         messages = (line.get("input") or {}).get("messages") or []
         asked = [message["content"] for message in messages if message["role"] == "user"]
         self._say.identify(session_id=line["threadId"], prompt=asked[-1] if asked else None)
+        self._say.go_on()
 
     def _run_finished(self, line: dict[str, Any]) -> None:
         say, outcome, result = self._say, line.get("outcome") or {}, line.get("result")

@@ -46,6 +46,7 @@ class Anthropic:
         self._id = message_id
         self._links = Links()
         self._blocks: dict[int, tuple[dict[str, Any], list[str]]] = {}  # open ones, with the pieces of their input
+        self._used: dict[str, Any] = {}
         self._why: dict[str, Any] = {}
 
     @staticmethod
@@ -72,7 +73,7 @@ class Anthropic:
             case "message_start":
                 self._begin(line["message"])
             case "message_delta":
-                self._tally.report(self._id, **of_messages(line.get("usage") or {}))
+                self._use(line.get("usage") or {})
                 self._why = line["delta"]
             case "message_stop":
                 self._end(line.get("message"))
@@ -91,7 +92,12 @@ class Anthropic:
         self._model = model
         self._reset(id_)
         usage = message.get("usage") or {}
-        self._tally.report(id_, **of_messages({**usage, "output_tokens": None}))  # what it tells of that is a guess
+        self._use({**usage, "output_tokens": None})  # what it tells of that is a guess
+
+    def _use(self, usage: dict[str, Any]) -> None:
+        """What a message has used so far; of that, what is not told again stays."""
+        self._used |= {name: amount for name, amount in usage.items() if amount is not None}
+        self._tally.report(self._id, **of_messages(self._used))
 
     def _block(self, index: int, block: dict[str, Any]) -> None:
         say, kind = self._say, block["type"]

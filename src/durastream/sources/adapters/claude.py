@@ -4,8 +4,7 @@ A session file (`~/.claude/projects/<folder>/<session>.jsonl`) has the same mess
 
     {"type":"user","sessionId":…,"uuid":…,"parentUuid":…,"isSidechain":false,"timestamp":…,"message":{…}}
 
-It has no result: the last message that ended its turn is the answer, and its end. A prompt without one leaves the
-session unfinished.
+It has no result: the last message that ended its turn is the answer, and its end. A prompt takes that end back.
 """
 
 from __future__ import annotations
@@ -167,6 +166,4 @@ class Claude(ClaudeStream):
     def _prompt(self, text: str, id_: str) -> None:
         super()._prompt(text, id_)
         if self._filed:
-            if self._ended:
-                self._say.declare("unfinished")
             self._ended, self._texts.answer = False, None

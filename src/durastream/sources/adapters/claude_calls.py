@@ -10,8 +10,8 @@ import re
 from typing import Any, NamedTuple
 
 from durastream.sources.adapters import Entry, Narrator
+from durastream.sources.adapters.agenda import plan_status
 from durastream.sources.adapters.calls import reads_web, sources_of, title_of
-from durastream.sources.adapters.narrator import plan_status
 from durastream.sources.adapters.plans import bare, plan_of
 
 __all__ = ["Calls"]

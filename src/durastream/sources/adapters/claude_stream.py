@@ -17,7 +17,7 @@ from durastream.sources.adapters import Narrator, Unmapped
 from durastream.sources.adapters.claude_calls import Calls
 from durastream.sources.adapters.claude_texts import Texts
 from durastream.sources.adapters.times import from_iso, told
-from durastream.sources.adapters.usage import of_messages
+from durastream.sources.adapters.usage import of_messages, total
 
 __all__ = ["ClaudeStream"]
 
@@ -78,7 +78,7 @@ class ClaudeStream:
                 if line.get("parent_tool_use_id") is None:
                     self._texts.stream(line["event"])
             case "assistant":
-                self._assistant(line, line.get("parent_tool_use_id"))
+                self._message(line, line.get("parent_tool_use_id"))
             case "user":
                 self._user(line, line.get("parent_tool_use_id"))
             case "system":
@@ -102,6 +102,11 @@ class ClaudeStream:
                 raise Unmapped
 
     # whole messages
+
+    def _message(self, line: dict[str, Any], lane: str | None) -> None:
+        if lane is None:
+            self._say.go_on()  # a task in the background that is done makes a turn of its own
+        self._assistant(line, lane)
 
     def _assistant(self, line: dict[str, Any], lane: str | None) -> str | None:
         """One or more whole blocks. Gives the last text of the agent's own lane that is no error's."""
@@ -183,6 +188,7 @@ class ClaudeStream:
             self._say.identify(prompt=text)
             self._prompted = True
             return
+        self._say.go_on()
         self._say.begin(id_, "user")
         self._say.complete(id_, text)
 
@@ -193,6 +199,7 @@ class ClaudeStream:
             case "init":  # once more with each turn
                 if not self._identified:
                     self._identify(line, line.get(self.version_key), line["session_id"])
+                self._say.go_on()
             case "task_started":
                 self._calls.task_started(line)
             case "task_progress":
@@ -252,19 +259,21 @@ class ClaudeStream:
         """`modelUsage` is of all lanes and cumulative; `usage`, of the agent's own lane, is what older ones have."""
         models = line.get("modelUsage")
         if models is None:
-            self._use(line.get("usage") or {}, line.get("total_cost_usd"))
+            self._use(of_messages(line.get("usage") or {}), line.get("total_cost_usd"))
             return
         for model, used in models.items():
             self._say.use(
                 mode="replace",
                 model=model,
-                input_tokens=used.get("inputTokens"),
+                input_tokens=total(
+                    used.get("inputTokens"), used.get("cacheReadInputTokens"), used.get("cacheCreationInputTokens")
+                ),
                 output_tokens=used.get("outputTokens"),
                 cached_tokens=used.get("cacheReadInputTokens"),
                 cost_usd=used.get("costUSD"),
             )
 
     def _use(self, usage: dict[str, Any], cost: Any) -> None:
-        used = {**of_messages(usage), "cost_usd": cost}
+        used = {**usage, "cost_usd": cost}
         if any(used.values()):  # nothing but zeros is what is told where nothing is known
             self._say.use(mode="replace", **used)

@@ -47,7 +47,6 @@ class CodexSession:
         self._model: str | None = None
         self._prompted = False
         self._prompter: str | None = None
-        self._ended = False
         self._messages = 0
         self._searches = 0
         self._answer: str | None = None
@@ -199,13 +198,10 @@ class CodexSession:
             case "task_started":
                 say.identify(terminal=True)
                 self._prompter = None
-                if self._ended:
-                    self._ended = False
-                    say.declare("unfinished")
+                say.go_on()
             case "task_complete":
                 self._complete(event)
             case "turn_aborted":
-                self._ended = True
                 say.declare("failed", error=f"the turn was aborted: {event.get('reason')}")
             case "error":
                 say.fail(event["message"])
@@ -290,7 +286,6 @@ class CodexSession:
 
     def _complete(self, event: dict[str, Any]) -> None:
         say, error = self._say, event.get("error")
-        self._ended = True
         if error:
             message = error.get("message") if type(error) is dict else error
             say.fail(message, fatal=True)

@@ -81,6 +81,7 @@ class Gemini:
     def _message(self, role: str, content: str) -> None:
         if role == "user":
             self._say.identify(prompt=content)
+            self._say.go_on()
             return
         if role != "assistant" or type(content) is not str:
             raise Unmapped
@@ -108,13 +109,11 @@ class Gemini:
     def _end(self, line: dict[str, Any]) -> None:
         say, stats, error = self._say, line.get("stats") or {}, line.get("error")
         self._close()
-        if stats.get("total_tokens"):  # where no request went well, zeros are told: nobody knows
-            say.use(
-                mode="replace",
-                input_tokens=stats.get("input_tokens"),
-                cached_tokens=stats.get("cached"),
-                output_tokens=stats.get("output_tokens"),
-            )
+        prompt, answer, whole = (stats.get(name) for name in ("input_tokens", "output_tokens", "total_tokens"))
+        if whole:  # where no request went well, zeros are told: nobody knows
+            if type(prompt) is type(whole) is int:
+                answer = whole - prompt  # thought is in the total alone
+            say.use(mode="replace", input_tokens=prompt, cached_tokens=stats.get("cached"), output_tokens=answer)
         if line["status"] == "success" and not error:
             if self._answer is not None:
                 self._links.cite(say)

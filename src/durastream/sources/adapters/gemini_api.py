@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
 from durastream.sources.adapters.links import Links
 from durastream.sources.adapters.providers import request
-from durastream.sources.adapters.usage import Tally
+from durastream.sources.adapters.usage import Tally, total
 
 __all__ = ["GeminiAPI"]
 
@@ -26,8 +26,8 @@ _NAMES = {
         "citationSources", "codeExecutionResult", "executableCode", "fileData", "fileUri", "finishMessage",
         "finishReason", "functionCall", "groundingChunks", "groundingMetadata", "modelVersion", "partialArgs",
         "promptFeedback", "promptTokenCount", "responseId", "retrievedContext", "retrievedUrl", "thoughtsTokenCount",
-        "toolCall", "toolResponse", "toolType", "urlContextMetadata", "urlMetadata", "urlRetrievalStatus",
-        "usageMetadata", "webSearchQueries", "willContinue",
+        "toolCall", "toolResponse", "toolType", "toolUsePromptTokenCount", "urlContextMetadata", "urlMetadata",
+        "urlRetrievalStatus", "usageMetadata", "webSearchQueries", "willContinue",
     )
 }  # fmt: skip
 _PLAIN = frozenset({"content", "index"})
@@ -187,13 +187,13 @@ class GeminiAPI:
             self._fail(f"the response ended with finishReason {reason}" + (f": {said}" if said else ""))
 
     def _usage(self, usage: dict[str, Any]) -> None:
-        self._used = usage
+        self._used, thought = usage, _get(usage, "thoughtsTokenCount")
         self._tally.report(
             self._turns,
-            input_tokens=_get(usage, "promptTokenCount"),
+            input_tokens=total(_get(usage, "promptTokenCount"), _get(usage, "toolUsePromptTokenCount")),
             cached_tokens=_get(usage, "cachedContentTokenCount"),
-            output_tokens=_get(usage, "candidatesTokenCount"),
-            reasoning_tokens=_get(usage, "thoughtsTokenCount"),
+            output_tokens=total(_get(usage, "candidatesTokenCount"), thought),
+            reasoning_tokens=thought,
         )
 
     def _fail(self, message: str) -> None:

@@ -86,6 +86,7 @@ class LangChain:
                 retrieved(self._say, documents, line["run_id"])
             case "on_chain_start" if not line["parent_ids"]:
                 self._say.identify(name=line["name"], terminal=True)
+                self._say.go_on()
             case "on_chain_end" if not line["parent_ids"]:
                 self._end(line["run_id"], line["data"].get("output"))
             case "on_custom_event":

@@ -79,6 +79,7 @@ class OpenAIAgents:
             self._say.think(data["delta"])
         elif kind == "response.created":
             self._responses += 1
+            self._say.go_on()
             self._say.identify(model=data["response"].get("model"))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             self._used(data["response"])

@@ -75,7 +75,7 @@ class Opencode:
             case "step_finish":
                 self._finish(part)
             case _:
-                pass  # step_start
+                say.go_on()  # step_start
 
     def _tool(self, part: dict[str, Any]) -> None:
         say, id_, name, state = self._say, part["callID"], part["tool"], part["state"]

@@ -94,6 +94,7 @@ class Pi:
     # messages
 
     def _start(self, message: dict[str, Any]) -> None:
+        self._say.go_on()
         if message["role"] == "assistant":
             self._begin()
         elif message["role"] == "user" and (prompt := _text(message)):

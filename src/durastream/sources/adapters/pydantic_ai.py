@@ -98,6 +98,7 @@ class PydanticAI:
         kind = part["part_kind"]
         if index == 0 or kind not in _SAME_MESSAGE:
             self._close()
+        self._say.go_on()
         if kind == "text":
             self._text(part["content"])
             self._parts += 1

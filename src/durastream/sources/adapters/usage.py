@@ -1,4 +1,8 @@
-"""How much was used? What providers and agents count, as `usage.reported` has it."""
+"""How much was used? What providers and agents count, as `usage.reported` has it.
+
+`input_tokens` is the whole prompt, what was read from a cache or written to one included; `output_tokens` is all that
+the model wrote, thought included.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +20,18 @@ def total(*amounts: Any) -> int | None:
 
 
 def of_messages(usage: dict[str, Any]) -> dict[str, Any]:
-    """As Anthropic's Messages API counts."""
+    """As Anthropic's Messages API counts: what goes through the cache stands beside the rest of the prompt."""
+    prompt, cached = usage.get("input_tokens"), usage.get("cache_read_input_tokens")
     return {
-        "input_tokens": usage.get("input_tokens"),
-        "cached_tokens": usage.get("cache_read_input_tokens"),
+        "input_tokens": None if prompt is None else total(prompt, cached, usage.get("cache_creation_input_tokens")),
+        "cached_tokens": cached,
         "output_tokens": usage.get("output_tokens"),
         "reasoning_tokens": (usage.get("output_tokens_details") or {}).get("thinking_tokens"),
     }
 
 
 def of_responses(usage: dict[str, Any]) -> dict[str, Any]:
-    """As OpenAI's Responses API counts."""
+    """As OpenAI's Responses API counts, and what took over its form."""
     return {
         "input_tokens": usage.get("input_tokens"),
         "cached_tokens": (usage.get("input_tokens_details") or {}).get("cached_tokens"),

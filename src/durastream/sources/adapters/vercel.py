@@ -90,7 +90,11 @@ class Vercel:
         match kind:
             case "reasoning-end":
                 self._say.think("\n\n")
-            case "start" | "message-metadata":
+            case "start":
+                self._failed = False
+                self._say.go_on()
+                self._usage(line.get("messageMetadata"))
+            case "message-metadata":
                 self._usage(line.get("messageMetadata"))
             case "finish-step":
                 self._end_step()
