@@ -180,7 +180,7 @@ def lock_up(folder: Path) -> None:
 def test_a_finished_recording_is_read_in_a_folder_that_cannot_be_written(finished: Path, shared: Path) -> None:
     copy = Path(shutil.copy(finished, shared))
     lock_up(shared)
-    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 2 completed\n"
+    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 3 completed\n"
 
 
 def test_a_recording_whose_writer_was_killed_is_read_and_gone_on_with(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_recording_whose_writer_was_killed_is_read_in_a_folder_that_cannot_be_
     if lost:
         path.with_name(path.name + lost).unlink()
     lock_up(shared)
-    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 2 running\n"
+    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 3 running\n"
 
 
 def test_a_recording_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
