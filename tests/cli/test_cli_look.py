@@ -23,7 +23,7 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
-    "log", "findings",
+    "log", "findings", "agent", "evaluations",
 }  # fmt: skip
 
 TALKS = """

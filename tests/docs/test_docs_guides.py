@@ -44,3 +44,22 @@ def test_the_page_on_evidence_can_be_followed(folder: Path, shell: Shell) -> Non
     assert list(signed) == re.findall(r'"(\w+)":', re.findall(r'^    (\{"durastream_signature".*)$', page, re.M)[0])
     (folder / "review.sig").write_text(json.dumps(signed), encoding="utf-8")  # spaced in another way
     assert shell("durastream verify review --signature review.sig --key release.pub", check=False).returncode == 1
+
+
+def test_the_page_on_testing_can_be_followed(folder: Path, shell: Shell) -> None:
+    (printed,) = follow("testing.md", folder, shell)
+    assert printed.count("3 passed") == 2
+    assert " ok: " in printed
+    agent = folder / "agent.py"
+    agent.write_text(agent.read_text(encoding="utf-8").replace('"search"', '"look up"'), encoding="utf-8")
+    failed = shell("python -m pytest -q tests", check=False)
+    assert failed.returncode == 1
+    assert re.search(r"^E? *steps +- search +ok", failed.stdout, re.M), failed.stdout
+    assert "pytest --durastream-write-golden" in failed.stdout
+
+
+def test_the_table_of_aspects_is_that_of_diff() -> None:
+    from durastream.diff import ASPECTS
+
+    page = (DOCS / "testing.md").read_text(encoding="utf-8").split("## With pytest")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.M)) == ASPECTS

@@ -577,16 +577,18 @@ def _check(db: sqlite3.Connection, path: str) -> None:
     """Refuse what is no recording, or one made by a later version."""
     application_id = db.execute("pragma application_id").fetchone()[0]
     version = db.execute("pragma user_version").fetchone()[0]
-    if application_id != _APPLICATION_ID or version < 1:
+    if application_id != _APPLICATION_ID:
         raise NotARecording(f"{path} is no durastream recording (another SQLite database)")
     if version > FORMAT:
         raise NewerFormat(f"{path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
     marks = ", ".join("?" * len(_TABLES))
     tables = db.execute(f"select type, sql from sqlite_master where lower(name) in ({marks})", _TABLES).fetchall()
     if db.execute("select 1 from sqlite_master").fetchone() and (
-        len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
+        version < 1
+        or len(tables) != len(_TABLES)
+        or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
     ):
-        raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
+        raise NotARecording(f"{path} has no version or other tables than a recording has: durastream did not make it")
 
 
 def _fits(row: tuple[int, str, bytes], event: Event) -> bool:
