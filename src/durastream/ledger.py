@@ -145,6 +145,13 @@ class Ledger:
             with contextlib.suppress(OSError):
                 os.pwrite(self._bell, b".", 0)
 
+    def rest(self) -> None:
+        """Nothing happens: store a snapshot if one is due, so that a late joiner has nothing to fold behind it."""
+        if self._writer.keeps_state:
+            snapshot = self._snapshot(last=False)
+            if snapshot is not None:
+                self._writer.append(Batch((), snapshot=snapshot))
+
     def _drain(self) -> list[Chunk]:
         """Take new text out of the state: the store has it, memory need not."""
         state = self.state

@@ -156,6 +156,7 @@ class Recorder:
             else:
                 if pause >= longest and not self.done:
                     _warm_up()
+                    self._ledger.rest()
                 time.sleep(pause)
                 pause = min(pause * 1.5, longest)
 

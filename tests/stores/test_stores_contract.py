@@ -178,6 +178,38 @@ def test_the_kept_drafts_are_what_the_events_say(kind: Kind) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize("snapshot_every", [0, 1, 3])
+def test_the_end_of_a_draft_is_there_without_the_rest_and_the_rest_when_it_is_asked_for(
+    kind: Kind, snapshot_every: int
+) -> None:
+    fill(kind.create(), LOG, snapshot_every=snapshot_every)
+    for n in range(len(LOG) + 1):
+        reader = kind.reader()
+        state, known = reader.state(n), fold(LOG[:n])
+        for count in (0, 1, 5, 40_000, 100_000):
+            for message, same in [*zip(state.messages.values(), known.messages.values(), strict=True),
+                                  (state.reasoning, known.reasoning)]:  # fmt: skip
+                assert message.length == same.length
+                assert message.end(count) == same.end(count)
+        reader.close()
+        assert (state.answer and state.answer.short()) == (known.answer and known.answer.short()), "also after close"
+        assert state.dump() == known.dump()
+
+
+def test_a_snapshot_may_come_after_its_events(kind: Kind) -> None:
+    writer = kind.create()
+    writer.append(only(*LOG[:3]))
+    if writer.keeps_state:
+        writer.append(Batch((), snapshot=dumps(fold(LOG[:3]).dump(text=False))))
+    writer.append(only(*LOG[3:4]))
+    assert writer.head.seq == 4
+    writer.close()
+    reader = kind.reader()
+    assert list(reader.snapshots()) == ([3] if writer.keeps_state else [])
+    assert reader.state().dump() == fold(LOG[:4]).dump()
+    reader.close()
+
+
 def test_a_snapshot_that_is_not_there_is_not_made_up(kind: Kind) -> None:
     fill(kind.create(), LOG)
     reader = kind.reader()

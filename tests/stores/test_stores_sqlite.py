@@ -559,6 +559,40 @@ class TestKeptState:
                     reader.drafts()
                 assert reader.state().dump() == fold(LOG).dump()
 
+    @pytest.mark.parametrize("value", [b"noise", "of another run", zlib.compress(b"\xff")])
+    def test_a_draft_that_cannot_be_read_comes_out_of_the_events(self, finished: Path, value: Any) -> None:
+        edit(finished, "update message_chunks set text = ?", value)
+        known = fold(LOG)
+        with closing(opened(finished)) as reader:
+            for id_, message in reader.state().messages.items():
+                if value != "of another run":  # what can be read is shown; only all of it can be measured
+                    assert message.end(10**6) == known.messages[id_].text
+                assert message.text == known.messages[id_].text
+            assert reader.state().reasoning.text == known.reasoning.text
+            assert len(reader.damage) == 1
+            assert "the stored draft of" in reader.damage[0]
+
+    def test_a_snapshot_of_before_there_were_lengths_in_it_is_read(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            saved = fold(LOG[:seq]).dump(text=False)
+            del saved["reasoning_length"]
+            for message in saved["messages"]:
+                del message["length"]
+            edit(finished, "update snapshots set state = ? where seq = ?", zlib.compress(dumps(saved).encode()), seq)
+            assert reader.state(seq).dump() == reader.snapshot(seq).dump() == fold(LOG[:seq]).dump()
+            assert reader.damage == []
+
+    def test_a_length_that_is_none_makes_no_snapshot(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            for length in (-1, "5", 1.5):
+                saved = fold(LOG[:seq]).dump(text=False) | {"reasoning_length": length}
+                packed = zlib.compress(dumps(saved).encode())
+                edit(finished, "update snapshots set state = ? where seq = ?", packed, seq)
+                assert reader.state(seq).dump() == fold(LOG[:seq]).dump()
+            assert len(reader.damage) == 1
+
     def test_a_few_bytes_that_unpack_to_gigabytes_are_refused(
         self, finished: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -75,7 +75,7 @@ class Batch(NamedTuple):
     messages: Sequence[MessageRow] = ()
     raw: Sequence[RawChunk] = ()
     snapshot: str | None = None
-    """JSON of the state after the last row, without the text of its messages."""
+    """JSON of the state after the last row, or at the head if there is none, without the text of its messages."""
 
 
 class RunInfo(NamedTuple):
