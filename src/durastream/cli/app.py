@@ -119,17 +119,25 @@ def replay_command(
     run: Run,
     speed: Annotated[str, typer.Option("--speed", metavar="FACTOR", help="4x, 0.5x or max.")] = "1x",
     start: Annotated[
-        str | None, typer.Option("--from", metavar="T|SEQ", help="Where to begin: 90s, 1:30, 1200.")
+        str | None,
+        typer.Option("--from", metavar="PLACE", help="Where to begin: 90s, 1:30, event 1200, or a step's title."),
     ] = None,
-    stop: Annotated[str | None, typer.Option("--to", metavar="T|SEQ", help="Where to end, included.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", metavar="PLACE", help="Where to end, included.")] = None,
     idle_limit: Annotated[
-        float | None, typer.Option("--idle-limit", metavar="SECONDS", min=0, help="Make longer silences this short.")
+        str | None,
+        typer.Option(
+            "--idle-limit",
+            metavar="SECONDS",
+            help="Make longer silences this short, or off. [default: 5, and it says so]",
+            show_default=False,
+        ),
     ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until you leave.")] = False,
     view: View = "auto",
     store: Store = None,
 ) -> int:
-    """Watch a run again, at the pace it had or another."""
-    return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view)
+    """Watch a run again, at the pace it had or another. In a terminal, ? shows the keys."""
+    return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view, loop=loop)
 
 
 @app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")

@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 from functools import partial
-from math import isfinite
 from textwrap import wrap
 from typing import Any
 
@@ -19,9 +18,10 @@ from durastream.cli.launch import VIEWS
 from durastream.cli.watch import attach as attach_view
 from durastream.cli.watch import replay as replay_view
 from durastream.errors import RecordingError, RunNotFound, UsageError
+from durastream.events import Event
 from durastream.follow import follow as follow_events
 from durastream.follow import read_all
-from durastream.replay import parse_position, parse_speed
+from durastream.replay import parse_idle_limit, parse_position, parse_speed
 from durastream.spool import STREAMS, Spool
 from durastream.stores import FolderStore, Reader
 from durastream.verify import Checker, Report, cut_points
@@ -62,20 +62,30 @@ def replay(
     speed: str,
     start: str | None,
     stop: str | None,
-    idle_limit: float | None,
+    idle_limit: str | None,
     view: str,
+    *,
+    loop: bool,
 ) -> int:
     """Play a recording."""
     _check_view(view)
     factor = parse_speed(speed)
     first = parse_position(start, "--from") if start is not None else None
     last = parse_position(stop, "--to") if stop is not None else None
-    if first and last and first[0] == last[0] and last[1] < first[1]:
-        raise UsageError(f"--to {stop} is before --from {start}")
-    if idle_limit is not None and not isfinite(idle_limit):
-        raise UsageError(f"--idle-limit {idle_limit}: a number of seconds")
+    limit = parse_idle_limit(idle_limit)
     reader = open_found(store, find(store, ref))
-    replay_view(reader, view, speed=factor, idle_limit=idle_limit, start=first, stop=last)
+
+    told: list[float] = []
+
+    def skipped(event: Event, seconds: float) -> None:
+        if not told:
+            say(f"silences longer than {limit:g} s are played as {limit:g} s: --idle-limit off plays them whole")
+        told.append(seconds)
+
+    replay_view(
+        reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop,
+        on_skip=skipped if idle_limit is None else None,
+    )  # fmt: skip
     _tell_damage(reader)
     return 0
 

@@ -15,7 +15,10 @@ from rich.text import Text
 
 from durastream.state import RunState
 from durastream.views.frame import beside, column, line, natural, pair
+from durastream.views.look import Look
+from durastream.views.overlay import over
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
+from durastream.views.progress import progress_line
 from durastream.views.safe import visible
 from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
 
@@ -40,17 +43,20 @@ def render(
     note: str = "",
     hint: str = "",
     seal: str = "",
+    look: Look | None = None,
 ) -> Frame:
     """A picture of the state in at most `width` by `height` cells.
 
     `now` is the time in seconds of the run (without it: that of the last event). `note` and `hint` stand at the two
-    ends of the last line; where there is no note, a run that has gone quiet says so there.
+    ends of the last line; where there is no note, a run that has gone quiet says so there. `look` is what the viewer
+    has chosen to see of it.
     """
     now = _now(state, now)
+    look = look or Look()
     head = _head(state, now, run_id, width, height)
-    foot = _foot(state, now, note, hint, width) if height >= 4 else []
+    foot = _foot(state, now, note, hint, width, look) if height >= 4 else []
     room = max(0, height - len(head) - len(foot))
-    body = _body(state, now, seal, width, room)
+    body = over(look, width, room) or _body(state, now, seal, width, room)
     body += [line()] * (room - len(body))
     return Frame([*head, *body, *foot][:height], width)
 
@@ -167,11 +173,14 @@ def _body(state: RunState, now: float, seal: str, width: int, height: int) -> li
     return beside(column(work, left, height), column(written, width - left - 3, height), left + 3)
 
 
-def _foot(state: RunState, now: float, note: str, hint: str, width: int) -> list[Text]:
-    if note:
-        said = line(note, "yellow")
-        return [pair(said, line(hint if said.cell_len + len(hint) < width - 2 else "", "dim"), width)]
-    return [pair(line(_silence(state, now), "dim"), line(hint, "dim"), width)]
+def _foot(state: RunState, now: float, note: str, hint: str, width: int, look: Look) -> list[Text]:
+    place = [progress_line(look.progress, width)] if look.progress is not None else []
+    if look.prompt is not None:
+        return [*place, line(f"/{look.prompt}█", "bold")]
+    if not note and (look.progress is None or not look.progress.paused):
+        return [*place, pair(line(_silence(state, now), "dim"), line(hint, "dim"), width)]
+    said = line(note, "yellow")
+    return [*place, pair(said, line(hint if said.cell_len + len(hint) < width - 2 else "", "dim"), width)]
 
 
 def _silence(state: RunState, now: float) -> str:
