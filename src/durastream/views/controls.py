@@ -1,7 +1,7 @@
 """What the keys of a view do. The same in live, attach and replay, as far as there is a player to tell.
 
 `press` takes one key at a time and says whether the viewer wants to leave; what it changes is in `look`, and in the
-player. The picture of the keys is made from the same table.
+player. `views.overlay` has the list of them for people.
 """
 
 from __future__ import annotations
@@ -10,26 +10,12 @@ from collections.abc import Callable
 
 from durastream.events import Event
 from durastream.player import Player
+from durastream.state import RunState
 from durastream.views.look import Look
 from durastream.views.progress import progress_of
+from durastream.views.zoom import move, panels
 
-__all__ = ["KEYS", "Controls"]
-
-KEYS = (
-    ("space", "stand still, go on"),
-    ("← →", "5 seconds back, on"),
-    ("[ ]", "the step before, the next"),
-    (".", "one event on"),
-    ("+ -", "faster, slower"),
-    ("0 … 9", "to a tenth of the run"),
-    ("home end", "to its start, its end"),
-    ("f", "follow: to the end and stay there"),
-    ("/ n", "search in text and steps, the next"),
-    ("e", "the event that came last, as stored"),
-    ("?", "these keys"),
-    ("q d", "leave; the run goes on"),
-)
-"""Keys, and what they do, for people."""
+__all__ = ["Controls"]
 
 _LEAVE = frozenset({"q", "d", "\x04"})
 _LONGEST_SEARCH = 200
@@ -38,13 +24,17 @@ _LONGEST_SEARCH = 200
 class Controls:
     """The keys of one view."""
 
-    def __init__(self, player: Player | None) -> None:
+    def __init__(self, state: RunState, player: Player | None) -> None:
         self.look = Look()
+        self.room = (80, 20)
+        """The columns and lines that the last picture had for its body."""
         self.changed = 0
         """Counts what was pressed, so that the next frame is known to be another."""
+        self._state = state
         self._player = player
         self._words = ""
-        self._moves = _moves(player) if player is not None else {}
+        self._held = False
+        self._moves = {**self._views(), **(_moves(player) if player is not None else {})}
 
     def press(self, key: str) -> bool:
         """Do what a key asks for; returns whether it asks to leave."""
@@ -58,11 +48,59 @@ class Controls:
             self.look.help = not self.look.help
         elif key == "esc":
             self.look.help, self.look.event = False, None
+            self._zoom("")
         elif (move := self._moves.get(key)) is not None:
             move()
         elif self._player is not None:
             self._ask(key, self._player)
         return False
+
+    def _views(self) -> dict[str, Callable[[], None]]:
+        """The keys that change how one looks, and not at what."""
+
+        def page() -> int:
+            return max(1, self.room[1] - 2)
+
+        return {
+            "up": lambda: self._scroll(-1),
+            "down": lambda: self._scroll(1),
+            "pgup": lambda: self._scroll(-page()),
+            "pgdn": lambda: self._scroll(page()),
+            "tab": lambda: self._next_panel(1),
+            "backtab": lambda: self._next_panel(-1),
+            "l": lambda: self._zoom("" if self.look.panel == "log" else "log"),
+            "r": self._fold_reasoning,
+        }
+
+    def _scroll(self, by: int) -> None:
+        """Up and down in the panel that is shown; in the whole picture that is the draft."""
+        look = self.look
+        if not look.panel:
+            if by > 0 or "draft" not in panels(self._state):
+                return
+            look.panel = "draft"
+        followed = look.place is None
+        look.place = move(self._state, look.panel, look.place, by, *self.room)
+        if self._player is not None and followed != (look.place is None):
+            if followed:  # who reads is not put out when the run ends
+                self._held, self._player.held = self._player.held, True
+            else:
+                self._player.held = self._held
+        if look.place is None and by > 0 and look.panel == "draft":
+            look.panel = ""
+
+    def _next_panel(self, by: int) -> None:
+        names = ["", *panels(self._state)]
+        place = names.index(self.look.panel) if self.look.panel in names else 0
+        self._zoom(names[(place + by) % len(names)])
+
+    def _zoom(self, panel: str) -> None:
+        if self.look.place is not None and self._player is not None:
+            self._player.held = self._held
+        self.look.panel, self.look.place = panel, None
+
+    def _fold_reasoning(self) -> None:
+        self.look.reasoning = {"some": "all", "all": "none", "none": "some"}[self.look.reasoning]
 
     def _ask(self, key: str, player: Player) -> None:
         if key == "e":

@@ -89,7 +89,7 @@ class _Screen:
         self.note = note
         self.hint = hint
         self.player = player
-        self.controls = Controls(player)
+        self.controls = Controls(state, player)
         self.seal = ""
         self.rate = 1.0
         self.clock: Callable[[], float] = time.monotonic
@@ -172,6 +172,7 @@ class _Screen:
             self.state, width=width, height=height, now=now,
             run_id=self.run_id, note=note, hint=self.hint, seal=self.seal, look=look,
         )  # fmt: skip
+        self.controls.room = (width, frame.room)
         try:
             live.update(frame, refresh=True)
         except OSError:

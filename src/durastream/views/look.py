@@ -16,6 +16,12 @@ class Look:
 
     progress: Progress | None = None
     """Where the viewer stands, if that is not the end of a run that goes on."""
+    panel: str = ""
+    """The panel that has the screen to itself; none when the picture is whole."""
+    place: tuple[int, int] | None = None
+    """From where on that panel is shown; None for its end."""
+    reasoning: str = "some"
+    """How much of the thoughts is shown: some, all or none."""
     help: bool = False
     """Whether the keys are shown."""
     event: Event | None = None

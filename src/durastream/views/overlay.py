@@ -10,14 +10,33 @@ from typing import Any
 from rich.text import Text
 
 from durastream.events import Event
-from durastream.views.controls import KEYS
 from durastream.views.frame import line, wrap
 from durastream.views.look import Look
 from durastream.views.words import phrase
 
-__all__ = ["over"]
+__all__ = ["KEYS", "over"]
 
-_NAMES = 10
+KEYS = (
+    ("space", "stand still, go on"),
+    ("← →", "5 seconds back, on"),
+    ("[ ]", "the step before, the next"),
+    (".", "one event on"),
+    ("+ -", "faster, slower"),
+    ("0 … 9", "to a tenth of the run"),
+    ("home end", "to its start, its end"),
+    ("f", "follow: to the end and stay there"),
+    ("/ n", "search in text and steps, the next"),
+    ("tab", "one panel after the other"),
+    ("↑ ↓ PgUp PgDn", "scroll it; at first, the draft"),
+    ("r", "more thoughts, or none"),
+    ("l", "the log"),
+    ("e", "the event that came last, as stored"),
+    ("?", "these keys"),
+    ("q d", "leave; the run goes on"),
+)
+"""Keys, and what they do, for people."""
+
+_NAMES = 15
 
 
 def over(look: Look, width: int, height: int) -> list[Text]:

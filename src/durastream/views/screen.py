@@ -21,6 +21,7 @@ from durastream.views.panels import STYLE, sections_of_text, sections_of_work
 from durastream.views.progress import progress_line
 from durastream.views.safe import visible
 from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
+from durastream.views.zoom import zoomed
 
 __all__ = ["Frame", "picture", "render", "summary"]
 
@@ -56,9 +57,12 @@ def render(
     head = _head(state, now, run_id, width, height)
     foot = _foot(state, now, note, hint, width, look) if height >= 4 else []
     room = max(0, height - len(head) - len(foot))
-    body = over(look, width, room) or _body(state, now, seal, width, room)
+    body = over(look, width, room)
+    if not body and look.panel:
+        body = zoomed(state, look.panel, look.place, now, width, room)
+    body = body or _body(state, now, seal, width, room, look.reasoning)
     body += [line()] * (room - len(body))
-    return Frame([*head, *body, *foot][:height], width)
+    return Frame([*head, *body, *foot][:height], width, room)
 
 
 def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", seal: str = "") -> Frame:
@@ -86,9 +90,13 @@ def picture(
 
 
 class Frame:
-    """Lines of text that are already laid out. The last look at every one of them before it is printed."""
+    """Lines of text that are already laid out. The last look at every one of them before it is printed.
 
-    def __init__(self, lines: list[Text], width: int) -> None:
+    `room` is how many of them are neither head nor foot.
+    """
+
+    def __init__(self, lines: list[Text], width: int, room: int = 0) -> None:
+        self.room = room
         self.lines = [text if visible(text.plain, keep="") == text.plain else line(text.plain) for text in lines]
         for text in self.lines:
             text.truncate(max(0, width), overflow="ellipsis")
@@ -163,8 +171,8 @@ def _spent(state: RunState) -> str:
     return " · ".join([*parts, f"{amount(state.seq)} events"])
 
 
-def _body(state: RunState, now: float, seal: str, width: int, height: int) -> list[Text]:
-    work, written = sections_of_work(state, now, seal), sections_of_text(state)
+def _body(state: RunState, now: float, seal: str, width: int, height: int, reasoning: str) -> list[Text]:
+    work, written = sections_of_work(state, now, seal), sections_of_text(state, reasoning)
     if not work and not written:
         return [line(), line("waiting for the first event" if not state.seq else "nothing to show yet", "dim")][:height]
     if width < WIDE or not work or not written:
