@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -31,6 +32,7 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 125.0, 250.0, 50
 _AHEAD = 5000
 _NEAR = 2000
 _GRACE = 1.0
+_WINDOW = 5.0
 
 
 class Source(Protocol):
@@ -107,6 +109,8 @@ class Player:
         self._read: Sequence[Event] = ()
         self._silence = (0, 0.0)
         self._span = (-1, 0.0, 0.0)
+        self._came: deque[tuple[float, int]] = deque()
+        self._lag, self._began = 0.0, clock()
         following = () if self.live else source.read(state.seq, 1)
         self._stood, self._since = 0.0, 0.0
         self._mark(state.ts, following[0].t if following else state.t)
@@ -117,6 +121,7 @@ class Player:
             exhausted = True
             for batch in self._batches():
                 if batch:
+                    self._count(batch)
                     self._mark(batch[-1].ts, batch[-1].t)
                 yield batch
                 if self._turn != turn:
@@ -210,6 +215,24 @@ class Player:
         self._stood, self._since = self.time, self._clock()
         self._silence = (0, 0.0)
         self._turn += 1
+
+    def _count(self, batch: Sequence[Event]) -> None:
+        if self.following:
+            self._lag = self._age(batch[-1].ts)
+            self._came.append((self._clock(), len(batch)))
+
+    @property
+    def flow(self) -> tuple[float, float] | None:
+        """Events per second over the last five, and how many seconds ago the recorder took in what came last.
+
+        None when nothing came in that time, and for who does not follow.
+        """
+        now = self._clock()
+        while self._came and self._came[0][0] < now - _WINDOW:
+            self._came.popleft()
+        if not self.following or not self._came:
+            return None
+        return sum(count for _, count in self._came) / max(1.0, min(_WINDOW, now - self._began)), self._lag
 
     # What a viewer may want
 

@@ -349,6 +349,25 @@ def test_it_is_known_how_far_one_is_behind() -> None:
     assert live.player.behind == pytest.approx(14.0)
 
 
+def test_it_is_known_how_fast_events_come_and_how_late_they_are() -> None:
+    wall = FakeClock(1_795_413_600.0 + EVENTS[5].t)
+    live = Live(4, wall=wall)
+    assert live.player.flow is None
+    live.turn()
+    live.clock.sleep(1.9)
+    live.store(6)
+    wall.sleep(0.25)
+    live.turn()
+    rate, lag = live.player.flow or (0, 0)
+    assert (round(rate, 6), round(lag, 6)) == (1.0, 0.25)
+    live.clock.sleep(6)
+    assert live.player.flow is None
+    live.store(7)
+    live.turn()
+    live.player.toggle_pause()
+    assert live.player.flow is None
+
+
 # the line of time, on a store
 
 

@@ -131,7 +131,7 @@ class Controls:
     def now(self) -> Look:
         """The look as it is now, with the place where the player stands."""
         if self._player is not None:
-            self.look.progress = progress_of(self._player)
+            self.look.progress, self.look.flow = progress_of(self._player), self._player.flow
             if self.look.event is not None and self.look.event.seq != self._player.state.seq:
                 self.look.event = self._player.event() or self.look.event
         return self.look

@@ -16,6 +16,8 @@ class Look:
 
     progress: Progress | None = None
     """Where the viewer stands, if that is not the end of a run that goes on."""
+    flow: tuple[float, float] | None = None
+    """Events per second, and by how many seconds what is shown is older than the recorder's clock."""
     panel: str = ""
     """The panel that has the screen to itself; none when the picture is whole."""
     place: tuple[int, int] | None = None

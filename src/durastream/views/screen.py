@@ -20,7 +20,7 @@ from durastream.views.overlay import over
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
 from durastream.views.progress import progress_line
 from durastream.views.safe import visible
-from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
+from durastream.views.words import MARK, amount, clock, duration, headline, number, phrase, status
 from durastream.views.zoom import zoomed
 
 __all__ = ["Frame", "picture", "render", "summary"]
@@ -54,7 +54,7 @@ def render(
     """
     now = _now(state, now)
     look = look or Look()
-    head = _head(state, now, run_id, width, height)
+    head = _head(state, now, run_id, width, height, look.flow)
     foot = _foot(state, now, note, hint, width, look) if height >= 4 else []
     room = max(0, height - len(head) - len(foot))
     body = over(look, width, room)
@@ -115,7 +115,9 @@ def _now(state: RunState, now: float | None) -> float:
     return last if now is None or state.completed is not None else max(last, now)
 
 
-def _head(state: RunState, now: float, run_id: str, width: int, height: int) -> list[Text]:
+def _head(
+    state: RunState, now: float, run_id: str, width: int, height: int, flow: tuple[float, float] | None = None
+) -> list[Text]:
     stands = status(state)
     mark = MARK.get(stands, "?")
     style = "yellow" if stands in ("cancelled", "interrupted") else STYLE[mark]
@@ -129,7 +131,7 @@ def _head(state: RunState, now: float, run_id: str, width: int, height: int) -> 
         return [right]
     lines = [pair(title, right, width)]
     if height >= 8:
-        lines.append(pair(line(_about(state), "dim"), line(_spent(state), "dim"), width))
+        lines.append(pair(line(_about(state), "dim"), line(_spent(state, flow), "dim"), width))
     if height >= 12:
         lines.append(_rule(state, style, width))
     return lines
@@ -155,8 +157,8 @@ def _about(state: RunState) -> str:
     return " · ".join([name, *known] if name else known)
 
 
-def _spent(state: RunState) -> str:
-    """Tokens, cost and events; what was not reported is not there."""
+def _spent(state: RunState, flow: tuple[float, float] | None) -> str:
+    """Tokens, cost and events; what was not reported is not there. While events flow, how fast and how late."""
     usage = state.usage
     parts = [
         f"{amount(usage[name])} {word}"
@@ -168,7 +170,11 @@ def _spent(state: RunState) -> str:
         parts.append(f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}")
     if bad := state.rejected + state.malformed:
         parts.append(f"{amount(bad)} not understood")
-    return " · ".join([*parts, f"{amount(state.seq)} events"])
+    parts.append(f"{amount(state.seq)} events")
+    if flow is not None and state.completed is None:
+        rate, lag = flow
+        parts += [f"{amount(round(rate, 1 if rate < 10 else None))}/s", f"lag {duration(round(lag, 2))}"]
+    return " · ".join(parts)
 
 
 def _body(state: RunState, now: float, seal: str, width: int, height: int, reasoning: str) -> list[Text]:
