@@ -483,14 +483,15 @@ def leaves(path: Path) -> list[tuple[int, int, int]]:
     with closing(sqlite3.connect(path)) as db:
         try:
             found = db.execute("select pageno from dbstat where name = 'log' and pagetype = 'leaf'").fetchall()
+            size = db.execute("pragma page_size").fetchone()[0]
         except sqlite3.OperationalError:
             pytest.skip("this SQLite has no dbstat")
     data = path.read_bytes()
     pages = []
     for (number,) in found:
-        page = data[(number - 1) * 4096 : number * 4096]
+        page = data[(number - 1) * size : number * size]
         seqs = [int(text.split(b",")[0]) for text in page.split(b'{"seq":')[1:]]
-        pages.append(((number - 1) * 4096, min(seqs), max(seqs)))
+        pages.append(((number - 1) * size, min(seqs), max(seqs)))
     return pages
 
 

