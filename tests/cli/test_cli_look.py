@@ -143,6 +143,16 @@ def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
     assert process.returncode == 0
 
 
+def test_plain_lines_follow_the_environment(shelf: Cli) -> None:
+    words = ("replay", "demo", "--speed", "max", "--view", "plain")
+    assert "\x1b[32m✓\x1b[0m" in shelf(*words, env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in shelf(*words, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+    grouped = shelf(*words, "--timestamps", env={"GITHUB_ACTIONS": "true"}).stdout.splitlines()
+    opened = [line for line in grouped if line.startswith("::group::")]
+    assert len(opened) == grouped.count("::endgroup::") > 1
+    assert all(re.match(r"(::group::)?20\d\d-\d\d-\d\dT[\d:.]+Z |::endgroup::$", line) for line in grouped)
+
+
 def test_a_silence_is_cut_short_and_that_is_told_unless_it_was_asked_for(tmp_path: Path, ds: Cli) -> None:
     told = [("log.line", {"text": "a"}, 0.0), ("log.line", {"text": "b"}, 3600.0)]
     path = recorded(tmp_path, scripted(told, exit_status={"exit_code": 0}))

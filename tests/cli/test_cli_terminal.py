@@ -262,6 +262,31 @@ def test_the_screen_follows_the_size_of_the_terminal(ds: Cli) -> None:
     assert terminal.wait() == 0
 
 
+def test_a_tiny_terminal_shows_how_the_run_stands(ds: Cli) -> None:
+    terminal = ds.terminal("run", *python(PLANS, str(ds.folder)), size=(10, 3))
+    terminal.until("running", "▶ Look")
+    terminal.press(" ?\t")
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+
+
+def test_a_terminal_of_another_encoding_gets_plain_lines(ds: Cli) -> None:
+    ds("run", "--name", "x", "--view", "none", "--", "echo", "hello")
+    terminal = ds.terminal("replay", "x", env={"PYTHONIOENCODING": "latin-1"})
+    assert terminal.wait() == 0
+    assert b"\x1b" not in terminal.raw
+    assert b" run      * x: echo hello" in terminal.raw
+
+
+def test_columns_are_respected(shelf: Cli) -> None:
+    terminal = shelf.terminal("replay", "demo", "--speed", "0.1x", env={"COLUMNS": "50", "LINES": "12"})
+    terminal.until("● running", "? keys")
+    assert max(len(line) for line in terminal.text.splitlines()) == 50
+    terminal.press("q")
+    assert terminal.wait() == 0
+
+
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"TERM": ""}])
 def test_a_terminal_that_cannot_paint_gets_plain_lines(ds: Cli, env: dict[str, str]) -> None:
     for words in (

@@ -276,6 +276,20 @@ def test_a_tiny_terminal(log: Any, printed: Any) -> None:
 """)
 
 
+def test_a_run_of_unknown_types_without_a_beginning_says_what_it_is(log: Any, printed: Any) -> None:
+    log.add(1.0, "myapp.cache_hit", key=1)
+    assert printed(live.render(log.state(), width=60, height=8, run_id="k3v9p2"), 60) == snapshot("""\
+k3v9p2                                       ● running  0:01
+                                                    1 events
+
+nothing to show here yet: 1 events so far; durastream events
+prints them
+
+
+
+""")
+
+
 def test_two_columns_where_there_is_room(log: Any, printed: Any) -> None:
     log.start()
     log.plan(0.1, 1, "Find", "Write", type_="plan.created")

@@ -37,7 +37,7 @@ def _check_view(view: str) -> None:
         raise UsageError(f"--view {view}: one of {', '.join(VIEWS)}")
 
 
-def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
+def attach(store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool) -> int:
     """Join a run; returns the run's exit code when it was seen to end."""
     _check_view(view)
     if ref is None:
@@ -47,7 +47,7 @@ def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
             raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
         ref = live.run_id
     found = find(store, ref)
-    state, left = attach_view(store, found, view, start)
+    state, left = attach_view(store, found, view, start, timestamps=timestamps)
     if state.completed is not None:
         return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
     if not left:
@@ -66,6 +66,7 @@ def replay(
     view: str,
     *,
     loop: bool,
+    timestamps: bool,
 ) -> int:
     """Play a recording."""
     _check_view(view)
@@ -83,7 +84,7 @@ def replay(
         told.append(seconds)
 
     replay_view(
-        reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop,
+        reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop, timestamps=timestamps,
         on_skip=skipped if idle_limit is None else None,
     )  # fmt: skip
     _tell_damage(reader)

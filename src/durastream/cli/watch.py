@@ -24,13 +24,18 @@ __all__ = ["attach", "choose_view", "replay", "watch_run"]
 
 
 def choose_view(view: str) -> str:
-    """What `auto` means here: the live screen in a terminal that can show it, else plain lines; the same for `live`."""
+    """What `auto` means here: the live screen in a terminal that can show it, else plain lines; the same for `live`.
+
+    A terminal cannot that does not move its cursor, or has another encoding than UTF-8.
+    """
     if view not in ("auto", "live"):
         return view
-    return "live" if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "") else "plain"
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", ""):
+        return "plain"
+    return "live" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "plain"
 
 
-def show(view: str, batches: Batches, state: RunState) -> bool:
+def show(view: str, batches: Batches, state: RunState, *, timestamps: bool = False) -> bool:
     """Show batches in a view for lines until they end; returns whether the viewer left before that."""
     if view == "json":
         from durastream.views import jsonl
@@ -39,7 +44,11 @@ def show(view: str, batches: Batches, state: RunState) -> bool:
     if view == "plain":
         from durastream.views import plain
 
-        return plain.show(batches, state=state, out=sys.stdout).left
+        return plain.show(
+            batches, state=state, out=sys.stdout, timestamps=timestamps,
+            groups=os.environ.get("GITHUB_ACTIONS") == "true",
+            color=bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR"),
+        ).left  # fmt: skip
     for batch in batches:
         fold(batch, state)
     return False
@@ -76,16 +85,18 @@ def play(
     ).left
 
 
-def watch_run(spool: Spool, view: str, interrupts: Interrupts) -> bool:
+def watch_run(spool: Spool, view: str, interrupts: Interrupts, *, timestamps: bool = False) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
     reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
     view = choose_view(view)
     if view == "live":
         return play(reader, RunState(), follow=partial(follow, reader, spool), interrupts=interrupts)
-    return show(view, follow(reader, spool), RunState())
+    return show(view, follow(reader, spool), RunState(), timestamps=timestamps)
 
 
-def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[RunState, bool]:
+def attach(
+    store: FolderStore, found: Found, view: str, start: str, *, timestamps: bool = False
+) -> tuple[RunState, bool]:
     """Join a run: its state so far, then what comes. Returns the state and whether the viewer left before the end."""
     reader = open_found(store, found)
     spool = Spool(found.store or store.folder, found.run_id)
@@ -101,7 +112,7 @@ def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[Run
     if view == "live":
         left = play(reader, state, follow=partial(follow, reader, spool))
     else:
-        left = show(view, iter(()) if ended else follow(reader, spool, after), state)
+        left = show(view, iter(()) if ended else follow(reader, spool, after), state, timestamps=timestamps)
     reader.close()
     return state, left
 
@@ -202,6 +213,7 @@ def replay(
     start: Position | None = None,
     stop: Position | None = None,
     loop: bool = False,
+    timestamps: bool = False,
     on_skip: Callable[[Event, float], None] | None = None,
 ) -> bool:
     """Play a recording at its own pace or another; returns whether the viewer left before its end.
@@ -226,8 +238,9 @@ def replay(
             read_all(reader, first - 1, last), **how, clock=time.monotonic, sleep=time.sleep, on_skip=on_skip
         )
         state = timeline.state(first - 1)
-        if (_replay_raw(batches, reader) if view == "raw" else show(view, batches, state)) or not loop:
-            return False
+        left = _replay_raw(batches, reader) if view == "raw" else show(view, batches, state, timestamps=timestamps)
+        if left or not loop:
+            return left
 
 
 def _replay_raw(batches: Batches, reader: Reader) -> bool:

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from durastream.state import RunState
-from durastream.views.frame import beside, column, line, natural, pair
+from durastream.views.frame import beside, column, line, natural, pair, wrap
 from durastream.views.look import Look
 from durastream.views.overlay import over
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
@@ -180,7 +180,10 @@ def _spent(state: RunState, flow: tuple[float, float] | None) -> str:
 def _body(state: RunState, now: float, seal: str, width: int, height: int, reasoning: str) -> list[Text]:
     work, written = sections_of_work(state, now, seal), sections_of_text(state, reasoning)
     if not work and not written:
-        return [line(), line("waiting for the first event" if not state.seq else "nothing to show yet", "dim")][:height]
+        told = "waiting for the first event"
+        if state.seq:
+            told = f"nothing to show here yet: {amount(state.seq)} events so far; durastream events prints them"
+        return [line(), *wrap(line(told, "dim"), max(1, width))][:height]
     if width < WIDE or not work or not written:
         return column([*work, *written], width, height)
     left = min(width * 9 // 20, 72)
