@@ -127,8 +127,10 @@ class Player:
                 if self._turn != turn:
                     exhausted = False
                     break
-            if exhausted and self._turn == turn and not self._at_end():
-                return
+            if exhausted and self._turn == turn:
+                if not self._at_end():
+                    return
+                yield ()
 
     def _batches(self) -> Iterator[Sequence[Event]]:
         if self._single:
@@ -168,6 +170,7 @@ class Player:
             return True
         self.live, self.following, self.over = False, False, True
         if self._loop:
+            self._sleep(self._tick)
             self._go(self._first)
             return True
         if self.held:

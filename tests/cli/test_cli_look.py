@@ -143,6 +143,17 @@ def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
     assert process.returncode == 0
 
 
+def test_a_loop_goes_on_until_the_viewer_leaves(shelf: Cli) -> None:
+    count = len(shelf.here("events", "demo").stdout.splitlines())
+    done = shelf.sh(
+        f"$ds replay demo --loop --speed max --view json --from 2 | head -{count} | tail -1; echo ${{PIPESTATUS[0]}}",
+        env={"DURASTREAM_STORE": str(shelf.store)},
+    )
+    assert done.stdout.startswith('{"seq":2,')
+    assert done.stdout.endswith("\n141\n")
+    assert shelf.here("replay", "demo", "--loop", "--view", "json", "--from", "9999").stdout == ""
+
+
 def test_plain_lines_follow_the_environment(shelf: Cli) -> None:
     words = ("replay", "demo", "--speed", "max", "--view", "plain")
     assert "\x1b[32m✓\x1b[0m" in shelf(*words, env={"FORCE_COLOR": "1"}).stdout

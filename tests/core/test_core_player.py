@@ -218,7 +218,9 @@ def test_a_part_of_a_run_begins_at_once_and_ends_where_it_should() -> None:
 
 def test_a_loop_begins_again() -> None:
     watched = Watched(loop=True, first=5, at=4, last=6)
-    assert [watched.turn() for _ in range(3)] == [[5, 6], [6], [6]]
+    assert [seqs for _ in range(5) if (seqs := watched.turn())] == [[5, 6], [6], [6]]
+    alone = Watched(loop=True, first=5, at=4, last=5)
+    assert [alone.turn() for _ in range(4)] == [[5], [], [], []], "whoever waits for a key gets a turn"
 
 
 def test_a_silence_that_is_cut_is_told_while_it_lasts() -> None:

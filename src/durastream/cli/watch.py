@@ -230,6 +230,7 @@ def replay(
     last = timeline.last_of(stop, "--to") if stop is not None else None
     if last is not None and start is not None and last < first:
         raise UsageError(f"--to is before --from: it ends at event {last}, before event {first}")
+    loop = loop and first <= timeline.last()  # with nothing to play it would have no end
     how: dict[str, Any] = {"speed": speed, "idle_limit": idle_limit}
     if view == "live":
         return play(reader, timeline.state(first - 1), first=first, last=last, loop=loop, **how)
