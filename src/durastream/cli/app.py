@@ -31,6 +31,7 @@ _Mistake: type[Exception] = typer.BadParameter.__bases__[0]
 Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
+Timestamps = Annotated[bool, typer.Option("--timestamps", help="Begin plain lines with the wall clock, in UTC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")]
 
 
@@ -62,6 +63,7 @@ def run_command(
     ],
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
+    timestamps: Timestamps = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for the run.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
     store: Store = None,
@@ -78,7 +80,7 @@ def run_command(
     from durastream.cli.foreground import run
 
     request = Request(
-        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered
+        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered, timestamps
     )
     check(request)
     return run(request)
@@ -108,10 +110,11 @@ def attach_command(
         ),
     ] = "auto",
     view: View = "auto",
+    timestamps: Timestamps = False,
     store: Store = None,
 ) -> int:
     """Join a run: all that is known of it at once, then live."""
-    return inspect.attach(attached_store(store), run, start, view)
+    return inspect.attach(attached_store(store), run, start, view, timestamps=timestamps)
 
 
 @app.command("replay")
@@ -119,17 +122,28 @@ def replay_command(
     run: Run,
     speed: Annotated[str, typer.Option("--speed", metavar="FACTOR", help="4x, 0.5x or max.")] = "1x",
     start: Annotated[
-        str | None, typer.Option("--from", metavar="T|SEQ", help="Where to begin: 90s, 1:30, 1200.")
+        str | None,
+        typer.Option("--from", metavar="PLACE", help="Where to begin: 90s, 1:30, event 1200, or a step's title."),
     ] = None,
-    stop: Annotated[str | None, typer.Option("--to", metavar="T|SEQ", help="Where to end, included.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", metavar="PLACE", help="Where to end, included.")] = None,
     idle_limit: Annotated[
-        float | None, typer.Option("--idle-limit", metavar="SECONDS", min=0, help="Make longer silences this short.")
+        str | None,
+        typer.Option(
+            "--idle-limit",
+            metavar="SECONDS",
+            help="Make longer silences this short, or off. [default: 5, and it says so]",
+            show_default=False,
+        ),
     ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until you leave.")] = False,
     view: View = "auto",
+    timestamps: Timestamps = False,
     store: Store = None,
 ) -> int:
-    """Watch a run again, at the pace it had or another."""
-    return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view)
+    """Watch a run again, at the pace it had or another. In a terminal, ? shows the keys."""
+    return inspect.replay(
+        attached_store(store), run, speed, start, stop, idle_limit, view, loop=loop, timestamps=timestamps
+    )
 
 
 @app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from functools import partial
-from math import isfinite
 from textwrap import wrap
 from typing import Any
 
@@ -19,10 +18,11 @@ from durastream.cli.launch import VIEWS
 from durastream.cli.watch import attach as attach_view
 from durastream.cli.watch import replay as replay_view
 from durastream.errors import RecordingError, RunNotFound, UsageError
+from durastream.events import Event
 from durastream.follow import follow as follow_events
 from durastream.follow import read_all
 from durastream.kept import drafts, raw_sums, run_fields
-from durastream.replay import parse_position, parse_speed
+from durastream.replay import parse_idle_limit, parse_position, parse_speed
 from durastream.seals import signature_faults
 from durastream.spool import Spool
 from durastream.stores import FolderStore, Reader
@@ -40,7 +40,7 @@ def _check_view(view: str) -> None:
         raise UsageError(f"--view {view}: one of {', '.join(VIEWS)}")
 
 
-def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
+def attach(store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool) -> int:
     """Join a run; returns the run's exit code when it was seen to end."""
     _check_view(view)
     if ref is None:
@@ -50,7 +50,7 @@ def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
             raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
         ref = live.run_id
     found = find(store, ref)
-    state, left = attach_view(store, found, view, start)
+    state, left = attach_view(store, found, view, start, timestamps=timestamps)
     if state.completed is not None:
         return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
     if not left:
@@ -65,20 +65,31 @@ def replay(
     speed: str,
     start: str | None,
     stop: str | None,
-    idle_limit: float | None,
+    idle_limit: str | None,
     view: str,
+    *,
+    loop: bool,
+    timestamps: bool,
 ) -> int:
     """Play a recording."""
     _check_view(view)
     factor = parse_speed(speed)
     first = parse_position(start, "--from") if start is not None else None
     last = parse_position(stop, "--to") if stop is not None else None
-    if first and last and first[0] == last[0] and last[1] < first[1]:
-        raise UsageError(f"--to {stop} is before --from {start}")
-    if idle_limit is not None and not isfinite(idle_limit):
-        raise UsageError(f"--idle-limit {idle_limit}: a number of seconds")
+    limit = parse_idle_limit(idle_limit)
     reader = open_found(store, find(store, ref))
-    replay_view(reader, view, speed=factor, idle_limit=idle_limit, start=first, stop=last)
+
+    told: list[float] = []
+
+    def skipped(event: Event, seconds: float) -> None:
+        if not told:
+            say(f"silences longer than {limit:g} s are played as {limit:g} s: --idle-limit off plays them whole")
+        told.append(seconds)
+
+    replay_view(
+        reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop, timestamps=timestamps,
+        on_skip=skipped if idle_limit is None else None,
+    )  # fmt: skip
     _tell_damage(reader)
     return 0
 

@@ -39,6 +39,7 @@ class Request(NamedTuple):
     format: str = "auto"
     raw: bool = True
     line_buffered: bool = False
+    timestamps: bool = False
 
 
 class Started(NamedTuple):
@@ -53,6 +54,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "--detach": ("detach", True),
     "--no-raw": ("raw", False),
     "--line-buffered": ("line_buffered", True),
+    "--timestamps": ("timestamps", True),
 }
 _VALUES = {
     "--view": "view",
