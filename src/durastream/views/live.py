@@ -184,7 +184,8 @@ class _Screen:
         if self.player is None or self.note:
             return self.note
         if self.player.silence:
-            return f"a silence of {duration(self.player.silence)} is played as {duration(self.player.idle_limit)}"
+            shorter = f"{self.player.idle_limit:g} s"
+            return f"a silence of {duration(self.player.silence)} is played as {shorter}; --idle-limit off keeps it"
         return self.player.note
 
     def _pause(self, signals: Signals, keys: Keys | None) -> None:
