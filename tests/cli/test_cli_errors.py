@@ -29,7 +29,7 @@ USAGE = [
     (["attach", "demo", "--from", "-3"], "--from -3: "),
     (["run", "--view", "big", "--", "true"], "--view big: one of "),
     (["run", "--log", "xml", "--", "true"], "--log xml: one of sqlite, jsonl"),
-    (["run", "--format", "x", "--", "true"], "--format x: one of "),
+    (["run", "--format", "x", "--", "true"], "unknown format 'x': `durastream formats` lists them"),
     (["run", "--tag", "x", "--", "true"], "--tag x: a tag is key=value"),
     (["run", "--name", "a/b", "--", "true"], "--name takes "),
     (["run", "--name", "", "--", "true"], "--name takes "),

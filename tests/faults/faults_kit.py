@@ -39,10 +39,12 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 
 STEADY = """
 import os, sys, time
-count, pause, code = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+count, pause, code, gate = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 events = os.open(os.environ["DURASTREAM_EVENTS"], os.O_WRONLY | os.O_APPEND)
 each = 50
 for start in range(0, count, each):
+    while gate and start >= count // 2 and not os.path.exists(gate):
+        time.sleep(0.005)
     some = range(start, min(start + each, count))
     os.write(1, b"".join(b"line %d \\xc3\\xa9\\n" % i for i in some))
     os.write(events, b"".join(b'{"type":"test.counted","data":{"n":%d}}\\n' % i for i in some))
@@ -54,9 +56,9 @@ sys.exit(code)
 """
 
 
-def steady(count: int, pause: float = 0.01, code: int = 0) -> tuple[str, ...]:
-    """An agent that writes numbered lines to all its streams, 50 at a time."""
-    return (*PYTHON, "-c", STEADY, str(count), str(pause), str(code))
+def steady(count: int, pause: float = 0.01, code: int = 0, gate: Path | None = None) -> tuple[str, ...]:
+    """An agent that writes numbered lines to all its streams, 50 at a time; the second half once the gate is there."""
+    return (*PYTHON, "-c", STEADY, str(count), str(pause), str(code), str(gate or ""))
 
 
 class Written(NamedTuple):
@@ -378,8 +380,9 @@ if mode == "forgetful":
     tail = recorder.Recorder._tail
     def forgetful(self, stream):
         if stream in self._read_by_stream:
-            offset, skip = self._read_by_stream[stream]
-            self._read_by_stream[stream] = (offset - offset % 1500, 0)
+            place = self._read_by_stream[stream]
+            offset = place.start if place.end is None else place.end
+            self._read_by_stream[stream] = type(place)(offset - offset % 1500, None, 0)
         return tail(self, stream)
     recorder.Recorder._tail = forgetful
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_long(-1))  # whoever likes may trace us

@@ -138,13 +138,20 @@ def test_the_run_ends_at_once_when_its_recorder_is_killed_after_the_removal(box:
     box.whole(run_id)
 
 
-def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(box: Box) -> None:
+def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
+    box: Box, tmp_path: Path
+) -> None:
     chance = random.Random(7)
     count = 10_000
-    live, child = box.watch(*steady(count, pause=0.006, code=3), options=("--view", "none"))
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(count, pause=0.006, code=3, gate=gate), options=("--view", "none"))
     killed = 0
     last = 0
-    while live.spool.exit_status() is None and killed < 8:
+    while killed < 8:
+        if killed == 5:
+            gate.touch()
+        if live.spool.exit_status() is not None:
+            break
         last = live.pid("recorder", other_than=last)
         time.sleep(chance.uniform(0, 0.15))  # the moment is the point: any will do
         stop(last)

@@ -32,6 +32,12 @@ COUNT = 1200
 SEEN_NOT = "the agent's end was not seen: the supervisor was killed"
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """What the agent waits for in the middle of its work."""
+    return tmp_path / "gate"
+
+
 def orphan(box: Box, *command: str) -> Live:
     """A run whose supervisor and recorder were killed while its agent writes."""
     live = box.detach(*command)
@@ -40,15 +46,17 @@ def orphan(box: Box, *command: str) -> Live:
     stop(supervisor)
     stop(recorder)
     eventually(lambda: not live.spool.alive(), "both to be gone")
+    assert live.spool.agent_alive()
     return live
 
 
-def test_the_recorder_goes_on_without_its_supervisor_and_ends_with_an_unknown_status(box: Box) -> None:
-    live, child = box.watch(*steady(COUNT, pause=0.03, code=7), stderr=subprocess.PIPE)
+def test_the_recorder_goes_on_without_its_supervisor_and_ends_with_an_unknown_status(box: Box, gate: Path) -> None:
+    live, child = box.watch(*steady(COUNT, code=7, gate=gate), stderr=subprocess.PIPE)
     live.reaches(50)
     agent, recorder = live.agent, live.pid("recorder")
     stop(live.pid("supervisor"))
     assert process_token(agent), "the agent lives on"
+    gate.touch()
     assert child.wait(30) == 125
     found = box.whole(live.run_id, written(COUNT), status="unknown")
     assert "exit_code" not in found.end
@@ -59,8 +67,9 @@ def test_the_recorder_goes_on_without_its_supervisor_and_ends_with_an_unknown_st
     assert "unknown" in child.stderr.read()
 
 
-def test_an_orphaned_run_is_listed_as_such_and_finished_by_recover(box: Box) -> None:
-    live = orphan(box, *steady(300, pause=0.1, code=7))
+def test_an_orphaned_run_is_listed_as_such_and_finished_by_recover(box: Box, gate: Path) -> None:
+    live = orphan(box, *steady(300, code=7, gate=gate))
+    gate.touch()
     eventually(lambda: not live.spool.agent_alive(), "the agent to end")
     assert box.store.info(live.run_id).status == "orphaned"
     done = box.cli("recover")
@@ -72,26 +81,28 @@ def test_an_orphaned_run_is_listed_as_such_and_finished_by_recover(box: Box) -> 
 
 
 @pytest.mark.parametrize("words", [("list",), ("attach", "--view", "none"), ("verify",)])
-def test_any_look_at_an_orphaned_run_finishes_it(box: Box, words: tuple[str, ...]) -> None:
-    live = orphan(box, *steady(300, pause=0.07))
+def test_any_look_at_an_orphaned_run_finishes_it(box: Box, gate: Path, words: tuple[str, ...]) -> None:
+    live = orphan(box, *steady(300, gate=gate))
+    gate.touch()
     eventually(lambda: not live.spool.agent_alive(), "the agent to end")
     result = box.cli(*words, *(() if words == ("list",) else (live.run_id,)))
     assert result.code == (125 if words[0] == "attach" else 0), result
     box.whole(live.run_id, written(300), status="unknown")
 
 
-def test_recover_starts_a_new_recorder_for_an_agent_that_still_writes(box: Box) -> None:
-    live = orphan(box, *steady(COUNT, pause=0.05))
+def test_recover_starts_a_new_recorder_for_an_agent_that_still_writes(box: Box, gate: Path) -> None:
+    live = orphan(box, *steady(COUNT, gate=gate))
     assert live.spool.agent_alive()
     assert recover(live.spool) is False, "not while the agent lives"
     head = live.head()
     done = box.cli("recover", live.run_id)
     assert done.code == 0
     assert "a new recorder goes on" in done.err
-    live.reaches(head + 20)
+    live.reaches(head + 1)
     stop(live.pid("recorder"))  # and one more time
     eventually(lambda: not live.spool.alive(), "the new recorder to be gone")
     box.cli("list")
+    gate.touch()
     live.ends()
     found = box.whole(live.run_id, written(COUNT), status="unknown")
     assert len(found.of("run.resumed")) == 2
