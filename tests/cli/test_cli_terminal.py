@@ -168,7 +168,7 @@ def test_attach_to_a_run_that_is_over_shows_its_end(shelf: Cli) -> None:
 
 
 def test_replay_plays_on_the_screen_and_leaves_the_end(shelf: Cli) -> None:
-    terminal = shelf.terminal("replay", "demo", "--speed", "2x", size=(120, 40))
+    terminal = shelf.terminal("replay", "demo", "--speed", "0.3x", size=(120, 40))
     terminal.until("● running", "▶ Write the answer")
     assert terminal.wait() == 0
     assert terminal.restored()
