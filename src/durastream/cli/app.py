@@ -73,12 +73,13 @@ def run_command(
     line_buffered: Annotated[
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
+    tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
 ) -> int:
     """Record a command, and watch it live."""
     from durastream.cli.foreground import run
 
     request = Request(
-        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered
+        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered, tty
     )
     check(request)
     return run(request)
@@ -108,10 +109,13 @@ def attach_command(
         ),
     ] = "auto",
     view: View = "auto",
+    read_only: Annotated[
+        bool, typer.Option("-r", "--read-only", help="Leave the keyboard of a run with --tty to others.")
+    ] = False,
     store: Store = None,
 ) -> int:
     """Join a run: all that is known of it at once, then live."""
-    return inspect.attach(attached_store(store), run, start, view)
+    return inspect.attach(attached_store(store), run, start, view, read_only=read_only)
 
 
 @app.command("replay")

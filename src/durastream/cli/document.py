@@ -72,6 +72,14 @@ def run_document(info: RunInfo, state: RunState) -> dict[str, Any]:
         "artifacts": state.artifacts,
         "errors": state.errors,
         "log": [{"stream": stream, "text": text} for stream, text in state.log],
+        "terminal": _terminal(state),
         "reconciled": end.get("reconciled"),
         "findings": end.get("findings", []),
     }
+
+
+def _terminal(state: RunState) -> dict[str, Any] | None:
+    if state.terminal is None:
+        return None
+    grid = state.terminal.grid
+    return {"columns": grid.columns, "rows": grid.rows, "lines": grid.text()}

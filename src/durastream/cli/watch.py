@@ -16,6 +16,7 @@ from durastream.replay import Position, cut, pace
 from durastream.spool import Spool
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
+from durastream.terminal import Keyboard
 from durastream.views.outcome import Batches
 
 __all__ = ["attach", "choose_view", "replay", "watch_run"]
@@ -38,6 +39,8 @@ def show(
     seal: str = "",
     rate: float = 1.0,
     running: bool = False,
+    terminal: bool = False,
+    keyboard: Keyboard | None = None,
 ) -> bool:
     """Show batches in a view until they end; returns whether the viewer left before that."""
     if view == "json":
@@ -52,6 +55,16 @@ def show(
         for batch in batches:
             fold(batch, state)
         return False
+    if terminal:
+        from durastream.views import terminal as of_terminal
+
+        return of_terminal.show(
+            batches,
+            state=state,
+            keyboard=keyboard,
+            keys_fd=0 if os.isatty(0) else None,
+            colour=not os.environ.get("NO_COLOR"),
+        ).left
     from rich.console import Console
 
     from durastream.views import live
@@ -71,12 +84,37 @@ def show(
 
 def watch_run(spool: Spool, view: str, interrupts: Interrupts) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
+    view = choose_view(view)
+    keyboard = _keyboard(spool, view) if (spool.read_json("meta.json") or {}).get("terminal") else None
     reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
-    batches = follow(reader, spool)
-    return show(choose_view(view), batches, RunState(), run_id=spool.run_id, interrupts=interrupts, running=True)
+    return show(
+        view,
+        follow(reader, spool),
+        RunState(),
+        run_id=spool.run_id,
+        interrupts=interrupts,
+        running=True,
+        terminal=_on_terminal(reader, spool),
+        keyboard=keyboard,
+    )
 
 
-def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[RunState, bool]:
+def _on_terminal(reader: Reader, spool: Spool | None = None) -> bool:
+    """Whether the agent runs, or ran, on a terminal."""
+    known = spool.read_json("meta.json") if spool is not None else None
+    if known is not None:
+        return bool(known.get("terminal"))
+    return any(event.type == "terminal.resized" for event in reader.read(0, 2))
+
+
+def _keyboard(spool: Spool, view: str) -> Keyboard | None:
+    """What this viewer can type to the agent with, if it can type at all."""
+    return Keyboard(spool) if view == "live" and os.isatty(0) else None
+
+
+def attach(
+    store: FolderStore, found: Found, view: str, start: str, *, read_only: bool = False
+) -> tuple[RunState, bool]:
     """Join a run: its state so far, then what comes. Returns the state and whether the viewer left before the end."""
     reader = open_found(store, found)
     spool = Spool(found.store or store.folder, found.run_id)
@@ -90,7 +128,9 @@ def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[Run
     if ended and view == "live":
         _print_end(state, found.run_id, reader)
         return state, False
-    left = show(view, batches, state, run_id=found.run_id, running=not ended)
+    terminal = _on_terminal(reader, spool)
+    keyboard = _keyboard(spool, view) if terminal and not read_only else None
+    left = show(view, batches, state, run_id=found.run_id, running=not ended, terminal=terminal, keyboard=keyboard)
     reader.close()
     return state, left
 
@@ -206,7 +246,8 @@ def replay(
     batches = pace(_chained(first, parts), speed=speed, idle_limit=idle_limit, clock=time.monotonic, sleep=time.sleep)
     if view == "raw":
         return _replay_raw(batches, reader)
-    return show(view, batches, state, run_id=reader.run_id, rate=0.0 if speed == float("inf") else speed)
+    rate = 0.0 if speed == float("inf") else speed
+    return show(view, batches, state, run_id=reader.run_id, rate=rate, terminal=_on_terminal(reader))
 
 
 def _chained(first: Sequence[Event], rest: Iterator[tuple[bool, Sequence[Event]]]) -> Iterator[Sequence[Event]]:

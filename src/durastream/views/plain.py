@@ -4,7 +4,8 @@
     +0:05.2 step     ✓ find papers (1.2 s)
     +0:06.1 text     Durable streaming keeps every event.
 
-Text deltas are put together and printed when a line is complete, or at the end of its message.
+Text deltas are put together and printed when a line is complete, or at the end of its message. Of a terminal there are
+the lines that leave its screen at the top, and at the end those that still stand on it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from durastream.views.words import (
     ending,
     finding,
     headline,
+    last_lines,
     number,
     phrase,
     source,
@@ -60,8 +62,10 @@ def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = F
             for event in batch:
                 put(lines.of(event))
             if batch:
+                put(lines.scrolled())
                 out.flush()
         put(lines.rest())
+        put(lines.screen())
         out.flush()
     except KeyboardInterrupt:
         return Outcome(left=True)
@@ -75,6 +79,7 @@ class _Lines:
         self._state = state
         self._timestamps = timestamps
         self._open: dict[str, str] = {}
+        self._shown: list[str] = []
 
     def joined(self) -> Iterator[str]:
         """What there is to say of a state that was joined late."""
@@ -92,6 +97,7 @@ class _Lines:
         for message in state.messages.values():
             if not message.completed and (end := _unfinished(message)):
                 self._open[message.message_id] = end
+        yield from self.screen()
         if state.completed is not None:
             yield from self.rest()
             yield from self._ended(state.completed, "")
@@ -102,9 +108,13 @@ class _Lines:
         finished = event.type == "run.completed"
         if finished or event.type == "message.started":
             yield from self.rest()
+        if finished:
+            yield from self.screen()
         elif event.type in ("step.started", "text.delta"):
             yield from self._flush("")  # thoughts have no end of their own: they end where doing or writing begins
         self._state.apply(event)
+        if event.type == "terminal.resized" and self._state.terminal is not None:
+            yield from self.scrolled()  # from here on they are collected
         data = event.data if isinstance(event.data, dict) else {}
         if event.type in ("plan.created", "plan.updated"):
             yield from self._plan(self._state.plan, before if event.type == "plan.updated" else ())
@@ -119,6 +129,24 @@ class _Lines:
         elif (say := _SAY.get(event.type)) is not None:
             for text in say(self._state, data):
                 yield self._line(_KIND.get(event.type, event.type.partition(".")[0]), text)
+
+    def scrolled(self) -> Iterator[str]:
+        """The lines that have left the screen of the agent's terminal since the last call."""
+        if self._state.terminal is None:
+            return
+        grid = self._state.terminal.grid
+        gone, grid.scrolled = grid.scrolled, []
+        for text in gone or ():
+            yield self._line("screen", visible(text, keep=""))
+
+    def screen(self) -> Iterator[str]:
+        """What stands on it; the same is not said twice."""
+        yield from self.scrolled()
+        lines = last_lines(self._state)
+        if lines != self._shown:
+            for text in lines:
+                yield self._line("screen", text)
+        self._shown = lines
 
     def rest(self) -> Iterator[str]:
         """The unfinished lines, at the end of the events."""

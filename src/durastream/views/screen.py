@@ -17,7 +17,7 @@ from durastream.state import RunState
 from durastream.views.frame import beside, column, line, natural, pair
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
 from durastream.views.safe import visible
-from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
+from durastream.views.words import MARK, amount, clock, headline, last_lines, number, phrase, status
 
 __all__ = ["Frame", "picture", "render", "summary"]
 
@@ -60,6 +60,8 @@ def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", se
     now = _now(state, None)
     lines = _head(state, now, run_id, width, 24)
     lines += natural([*sections_of_work(state, now), *sections_of_text(state)], width)
+    if shown := last_lines(state):
+        lines += [line(), *map(line, shown)]
     if seal:  # on a line of its own, whole, to be copied
         lines += [line(), line(f"seal {phrase(seal)}", "dim")]
     if note:
