@@ -155,9 +155,12 @@ def list_command(
         str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most this many.")] = None,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep them on the screen; Enter attaches.")] = False,
     store: Store = None,
 ) -> int:
     """List the runs, newest first."""
+    if watch:
+        return listing.watch(attached_store(store), as_json=json_, status=status, limit=limit)
     return listing.list_runs(attached_store(store), as_json=json_, status=status, limit=limit)
 
 
@@ -265,6 +268,8 @@ def init_command(
 def main(words: list[str]) -> int:
     """Run a command line; returns the exit code. Words that are off become a line on stderr, other errors come out."""
     command: Callable[..., Any] = typer.main.get_command(app)
+    if not words and listing.to_be_watched(attached_store(None)):
+        words = ["list", "--watch"]
     try:
         return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))
     except _Mistake as error:
