@@ -133,6 +133,7 @@ class Recorder:
             started["format"] = FORMAT
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
+            started["raw"] = bool(self.meta.get("raw", True))
             size = self.meta.get("terminal")
             if size is None:
                 first = own("message.started", {"message_id": "stdout", "role": "assistant"})
@@ -160,6 +161,7 @@ class Recorder:
             else:
                 if pause >= longest and not self.done:
                     _warm_up()
+                    self._ledger.rest()
                 time.sleep(pause)
                 pause = min(pause * 1.5, longest)
 

@@ -170,6 +170,7 @@ class Checker:
         if drafts is None:
             return
         folded = {message.message_id: message.text for message in self.state.messages.values()}
+        folded["#reasoning"] = self.state.reasoning.text
         for message_id in sorted(folded.keys() | drafts.keys()):
             at = first_difference(folded.get(message_id, ""), drafts.get(message_id, ""))
             if at is not None:

@@ -37,6 +37,7 @@ class RunStarted(_Data):
     versions: dict[str, str] = {}
     prompt: str | None = None
     parent_run_id: str | None = None
+    raw: bool | None = None
     imported: dict[str, JsonValue] | None = None
     derived_from: dict[str, JsonValue] | None = None
 

@@ -570,9 +570,9 @@ def test_a_task_whose_number_is_not_told_is_kept_as_it_came() -> None:
     assert run.counts["raw.event"] == 1
 
 
-def test_a_plan_of_an_unexpected_shape_is_kept_as_it_came() -> None:
+def test_a_plan_of_an_unexpected_shape_is_a_step() -> None:
     run = told(assistant(call("p1", "TodoWrite", todos=[{"status": "pending"}])))
-    assert run.of("raw.event")[0]["reason"] == "unexpected shape: KeyError('content')"
+    assert run.of("step.started")[0]["input"] == {"todos": [{"status": "pending"}]}
 
 
 def test_a_list_of_tasks_tells_those_of_before_a_resume() -> None:
@@ -744,3 +744,8 @@ def test_any_line_with_a_session_and_the_shape_of_its_type_is_of_this_format(lin
 def test_a_line_says_when_it_was_written(told_: Any, time: float | None) -> None:
     assert Claude.when({"timestamp": told_}) == time
     assert Claude.when([]) is None
+
+
+def test_a_change_of_a_task_that_names_none_is_kept_as_it_came() -> None:
+    run = told(assistant(call("p1", "TaskUpdate", status="completed")))
+    assert run.of("raw.event")[0]["reason"] == "unexpected shape: KeyError('taskId')"

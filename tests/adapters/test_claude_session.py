@@ -111,7 +111,7 @@ def test_each_line_has_its_time() -> None:
 
 def test_a_prompt_without_an_answer_leaves_the_session_unfinished() -> None:
     session = told(line("user", "One?"), said("One."), line("user", "Two?"))
-    assert session.status() == "failed"
+    assert session.status() == "interrupted"
     assert told(line("user", "One?"), said("One.", stop="tool_use")).findings() == ["end-undeclared"]
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_turn_is_no_answer() -> None:
         system("turn_duration"),
     )
     assert session.state.declared == {"status": "interrupted"}
-    assert session.status() == "failed"
+    assert session.status() == "interrupted"
 
 
 def test_an_error_of_the_api_ends_the_turn() -> None:

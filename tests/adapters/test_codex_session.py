@@ -131,7 +131,7 @@ def test_each_line_tells_its_time() -> None:
 def test_a_session_whose_last_turn_did_not_end_is_no_good_end() -> None:
     turn = [event("task_started"), said("Done."), event("task_complete", last_agent_message="Done.")]
     assert told(*turn).status() == "completed"
-    assert told(*turn, event("task_started"), said("Half")).status() == "failed"
+    assert told(*turn, event("task_started"), said("Half")).status() == "interrupted"
     assert told(event("task_started"), said("Half")).findings() == ["end-undeclared"]
 
 

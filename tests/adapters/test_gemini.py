@@ -150,13 +150,6 @@ def test_what_has_no_mapping_is_kept() -> None:
     assert [event["reason"] for event in whole.of("raw.event")] == ["no mapping"] * 3
 
 
-def test_of_a_very_long_answer_the_first_addresses_are_sources(monkeypatch: Any) -> None:
-    monkeypatch.setattr("durastream.sources.adapters.gemini._PIECES", 1)
-    whole = told(said("https://example.org/a "), said("https://example.org/b"), DONE)
-    assert [source["url"] for source in whole.of("source.added")] == ["https://example.org/a"]
-    assert whole.answer == "https://example.org/a https://example.org/b"
-
-
 def test_each_line_tells_its_time() -> None:
     assert Gemini.when(INIT) == 1795412727.499
     assert Gemini.when({"timestamp": "yesterday"}) is None

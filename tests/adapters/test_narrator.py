@@ -194,3 +194,21 @@ def test_what_is_long_is_cut_and_what_is_odd_is_written() -> None:
     assert "(2 items)" in str(said[0][1]["input"]["deep"])
     assert said[1][1]["text"] == '{"not":"text"}'
     assert [data["message_id"] for type_, data in said if type_ == "text.delta"] == ["m#not-ours", "m"]
+
+
+def test_a_text_is_compared_with_what_was_streamed_of_an_open_message() -> None:
+    say = Narrator()
+    say.text("a", "Tw")
+    say.text("a", "o.")
+    assert say.repeats("a", "Two.")
+    assert not say.repeats("a", "Three.")
+    assert not say.repeats("b", "Two.")
+
+
+def test_an_agent_that_is_stopped_half_way_leaves_its_plan_as_it_is() -> None:
+    say = Narrator()
+    say.plan([Entry("look", "active")])
+    say.start("t", "grep")
+    say.drain()
+    say.cut("stopped")
+    assert say.drain() == [("step.completed", {"step_id": "t", "status": "failed", "error": "stopped"})]

@@ -483,14 +483,15 @@ def leaves(path: Path) -> list[tuple[int, int, int]]:
     with closing(sqlite3.connect(path)) as db:
         try:
             found = db.execute("select pageno from dbstat where name = 'log' and pagetype = 'leaf'").fetchall()
+            size = db.execute("pragma page_size").fetchone()[0]
         except sqlite3.OperationalError:
             pytest.skip("this SQLite has no dbstat")
     data = path.read_bytes()
     pages = []
     for (number,) in found:
-        page = data[(number - 1) * 4096 : number * 4096]
+        page = data[(number - 1) * size : number * size]
         seqs = [int(text.split(b",")[0]) for text in page.split(b'{"seq":')[1:]]
-        pages.append(((number - 1) * 4096, min(seqs), max(seqs)))
+        pages.append(((number - 1) * size, min(seqs), max(seqs)))
     return pages
 
 
@@ -555,9 +556,43 @@ class TestKeptState:
         for value in (b"noise", zlib.compress(b"\xff")):
             edit(finished, "update message_chunks set text = ?", value)
             with closing(opened(finished)) as reader:
-                with pytest.raises(Damaged, match="drafts cannot be read"):
+                with pytest.raises(Damaged, match=r"the stored draft of .* cannot be read"):
                     reader.drafts()
                 assert reader.state().dump() == fold(LOG).dump()
+
+    @pytest.mark.parametrize("value", [b"noise", "of another run", zlib.compress(b"\xff")])
+    def test_a_draft_that_cannot_be_read_comes_out_of_the_events(self, finished: Path, value: Any) -> None:
+        edit(finished, "update message_chunks set text = ?", value)
+        known = fold(LOG)
+        with closing(opened(finished)) as reader:
+            for id_, message in reader.state().messages.items():
+                if value != "of another run":  # what can be read is shown; only all of it can be measured
+                    assert message.end(10**6) == known.messages[id_].text
+                assert message.text == known.messages[id_].text
+            assert reader.state().reasoning.text == known.reasoning.text
+            assert len(reader.damage) == 1
+            assert "the stored draft of" in reader.damage[0]
+
+    def test_a_snapshot_of_before_there_were_lengths_in_it_is_read(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            saved = fold(LOG[:seq]).dump(text=False)
+            del saved["reasoning_length"]
+            for message in saved["messages"]:
+                del message["length"]
+            edit(finished, "update snapshots set state = ? where seq = ?", zlib.compress(dumps(saved).encode()), seq)
+            assert reader.state(seq).dump() == reader.snapshot(seq).dump() == fold(LOG[:seq]).dump()
+            assert reader.damage == []
+
+    def test_a_length_that_is_none_makes_no_snapshot(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            for length in (-1, "5", 1.5):
+                saved = fold(LOG[:seq]).dump(text=False) | {"reasoning_length": length}
+                packed = zlib.compress(dumps(saved).encode())
+                edit(finished, "update snapshots set state = ? where seq = ?", packed, seq)
+                assert reader.state(seq).dump() == fold(LOG[:seq]).dump()
+            assert len(reader.damage) == 1
 
     def test_a_few_bytes_that_unpack_to_gigabytes_are_refused(
         self, finished: Path, monkeypatch: pytest.MonkeyPatch

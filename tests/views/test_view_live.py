@@ -74,7 +74,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return painted
 
 
-def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(
+def test_events_are_folded_as_they_come_and_painted_thirty_times_a_second(
     log: Any, frames: list[dict[str, Any]]
 ) -> None:
     clock, state = Clock(), RunState()
@@ -86,7 +86,7 @@ def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(
             clock.time += 0.001
 
     assert live.show(batches(), state=state, console=screen(), clock=clock) == Outcome(left=False)
-    assert 19 <= len(frames) <= 21
+    assert 29 <= len(frames) <= 31
 
 
 def test_ticks_repaint_once_a_second_and_tell_the_silence(log: Any, frames: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import formats, importing, inspect, listing, manage
+from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -141,11 +141,34 @@ def verify_command(
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", metavar="FILE", help="A signature of the run's seal, with --key.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="PUB", help="The public Ed25519 key of who signed: PEM or OpenSSH.")
+    ] = None,
     json_: Json = False,
     store: Store = None,
 ) -> int:
     """Check a recording: is it whole, is the answer what was streamed?"""
-    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, as_json=json_)
+    signed = sealing.signed(signature, key)
+    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, signed=signed, as_json=json_)
+
+
+@app.command("seal", epilog="A seal proves something only if it is kept where the recording is not: docs/audit.md.")
+def seal_command(
+    run: Run,
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private Ed25519 key: PEM or OpenSSH.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Where the signature goes. [default: beside the recording]"),
+    ] = None,
+    store: Store = None,
+) -> int:
+    """Print the seal of a finished run, its chain checked; sign it."""
+    return sealing.seal(attached_store(store), run, sign, out)
 
 
 @app.command("list")
@@ -188,6 +211,43 @@ def events_command(
 def cat_command(run: Run, store: Store = None) -> int:
     """Print the answer, or the draft so far, and nothing else."""
     return inspect.cat(attached_store(store), run)
+
+
+@app.command("diff", epilog="Exits with 0 when the runs are the same in what is compared, with 1 when they differ.")
+def diff_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run, such as a golden recording.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select",
+            metavar="WHAT",
+            help="What to compare: some of status, plan, steps, answer, sources, checks, usage, cost, duration, "
+            "or all; commas between them. [default: all but duration]",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
+    store: Store = None,
+) -> int:
+    """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
+    return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
+
+
+@app.command(
+    "check", epilog="The recording stays as it was; the evaluation is chained to its seal, in a file beside it."
+)
+def check_command(
+    run: Run,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What was judged.")],
+    outcome: Annotated[str, typer.Option("--outcome", metavar="O", help="pass, fail or warn.")],
+    score: Annotated[float | None, typer.Option("--score", metavar="N", help="A number.")] = None,
+    detail: Annotated[str | None, typer.Option("--detail", metavar="TEXT", help="Why.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who or what judged.")] = None,
+    store: Store = None,
+) -> int:
+    """Add an evaluation to a finished run."""
+    return evaluating.check(attached_store(store), run, name, outcome, score, detail, by)
 
 
 @app.command("cancel")

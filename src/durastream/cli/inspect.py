@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -11,6 +10,7 @@ from math import isfinite
 from textwrap import wrap
 from typing import Any
 
+from durastream import evaluations
 from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.document import run_document
 from durastream.cli.ending import say
@@ -21,12 +21,14 @@ from durastream.cli.watch import replay as replay_view
 from durastream.errors import RecordingError, RunNotFound, UsageError
 from durastream.follow import follow as follow_events
 from durastream.follow import read_all
+from durastream.kept import drafts, raw_sums, run_fields
 from durastream.replay import parse_position, parse_speed
-from durastream.spool import STREAMS, Spool
+from durastream.seals import signature_faults
+from durastream.spool import Spool
 from durastream.stores import FolderStore, Reader
 from durastream.verify import Checker, Report, cut_points
 from durastream.views.safe import json_line, one_line, visible
-from durastream.views.words import last_lines
+from durastream.views.words import evaluated, last_lines
 
 __all__ = ["attach", "cat", "events", "replay", "show", "verify"]
 
@@ -99,7 +101,7 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
     if info.status == "running" and not Spool(found.store or "", found.run_id).alive():
         info = info._replace(status="orphaned")
     if as_json:
-        put(json_line(json.dumps(run_document(info, state))))
+        put(json_line(json.dumps(run_document(info, state, evaluations.known(reader)))))
     else:
         from rich.console import Console
 
@@ -108,6 +110,8 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
         console = Console()
         now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
         console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+        for line in evaluated(evaluations.known(reader)):
+            put(line)
     _tell_damage(reader)
     return 0
 
@@ -145,12 +149,20 @@ def cat(store: FolderStore, ref: str) -> int:
     return 0
 
 
-def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | None, as_json: bool) -> int:
+def verify(
+    store: FolderStore,
+    refs: list[str],
+    *,
+    all_runs: bool,
+    seal: str | None,
+    signed: tuple[str, str] | None,
+    as_json: bool,
+) -> int:
     """Check runs; 0 when all hold, 1 with findings, 3 when one cannot be read."""
     if all_runs and refs:
         raise UsageError("name runs or say --all, not both")
-    if seal is not None and (all_runs or len(refs) > 1):
-        raise UsageError("--seal is of one run")
+    if (seal is not None or signed is not None) and (all_runs or len(refs) > 1):
+        raise UsageError("--seal is of one run" if seal is not None else "--signature is of one run")
     finish_orphans(store)
     if all_runs:
         refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
@@ -160,7 +172,7 @@ def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | N
     worst = 0
     for ref in refs or ["latest"]:
         try:
-            report = _verify_one(store, ref, seal)
+            report = _verify_one(store, ref, seal, signed)
         except RecordingError as error:
             if len(refs) < 2:
                 raise
@@ -172,7 +184,7 @@ def verify(store: FolderStore, refs: list[str], *, all_runs: bool, seal: str | N
     return worst
 
 
-def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
+def _verify_one(store: FolderStore, ref: str, seal: str | None, signed: tuple[str, str] | None) -> Report:
     found = find(store, ref)
     reader = open_found(store, found)
     stored = reader.snapshots()
@@ -184,24 +196,24 @@ def _verify_one(store: FolderStore, ref: str, seal: str | None) -> Report:
     )
     for batch in read_all(reader):
         checker.take(batch)
-    raw = {}
-    for stream in STREAMS:
-        digest, length = hashlib.sha256(), 0
-        for piece in reader.raw(stream):
-            digest.update(piece)
-            length += len(piece)
-        if length:
-            raw[stream] = (length, digest.hexdigest())
+    texts, unreadable = drafts(reader)
+    sums, damaged = raw_sums(reader, checker.state)
+    for finding in (*unreadable, *damaged, *run_fields(reader, checker.state)):
+        checker.found(*finding)
     for damage in reader.damage:
         checker.found("unreadable", damage)
+    for fault in evaluations.faults(reader):
+        checker.found("addendum", fault)
     if getattr(reader, "torn", False):
         checker.found("torn", "the file ends in the middle of a line")
-    report = checker.report(reader.drafts(), raw)
+    report = checker.report(texts, sums)
     if not report.sealed and Spool(found.store or store.folder, found.run_id).alive():
         report.findings[:] = [each for each in report.findings if each.code != "unsealed"]
         checker.found("unsealed", f"it is still being recorded: so far {report.events} events, and no end")
     if seal is not None and report.seal.removeprefix("sha256:") != seal.strip().lower().removeprefix("sha256:"):
         checker.found("seal", f"the seal is {report.seal}, not {seal}")
+    for fault in signature_faults(*signed, report.run_id, report.seal) if signed is not None else ():
+        checker.found("signature", fault)
     return report
 
 

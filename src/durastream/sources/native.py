@@ -49,18 +49,19 @@ class NativeSource:
         self._parts = [rest] if rest else []
         self._size = len(rest)
         found: list[Pending] = []
-        offset, stream = self._offset, self.stream
+        offset, stream, judges, make = self._offset, self.stream, _judges, tuple.__new__
         for line in lines:  # the hot path: what is valid is decoded, judged and encoded here, without a further call
             try:
                 raw = from_json(line, allow_inf_nan=False)
                 type_, fields = raw["type"], raw["data"]
-                _judges[type_](fields)
+                judges[type_](fields)
                 text = to_json(fields).decode()
                 if not text.isascii() or "\x7f" in text:
                     text = escape_terminal(text)
                 if "Infinity" in text:
                     from_json(text, allow_inf_nan=False)  # 1e999 is read as infinity, which is no JSON
-                found.append(Pending(type_, fields, text, Src(stream, offset)))
+                # the named tuples' own constructors are calls of Python functions, which take twice as long
+                found.append(make(Pending, (type_, fields, text, make(Src, (stream, offset, None)))))
             except (ValueError, KeyError, TypeError):
                 if line and not line.isspace():
                     found.append(self._event(line, Src(stream, offset)))

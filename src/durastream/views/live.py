@@ -1,4 +1,4 @@
-"""The live screen: fold every event as it comes, paint at most twenty times a second, whatever the rate.
+"""The live screen: fold every event as it comes, paint at most thirty times a second, whatever the rate.
 
 What is painted is `screen.render`; this is the driver, which has the clock, the terminal, the keys and the signals.
 """
@@ -22,7 +22,7 @@ from durastream.views.words import number
 
 __all__ = ["Keys", "picture", "render", "show", "suitable", "summary"]
 
-PAINT_EVERY = 0.05
+PAINT_EVERY = 1 / 30
 """Seconds between two frames, at least."""
 
 

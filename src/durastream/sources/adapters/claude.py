@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.claude_stream import ClaudeStream
+from durastream.sources.adapters.usage import of_messages
 
 __all__ = ["Claude"]
 
@@ -49,11 +50,6 @@ _BOOKS = frozenset(
 """Lines of a session file that are no part of the conversation."""
 
 _WITHOUT_SESSION = {"file-history-snapshot": "snapshot", "summary": "leafUuid"}
-_AMOUNTS = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cached_tokens": "cache_read_input_tokens",
-}
 
 
 class Claude(ClaudeStream):
@@ -142,7 +138,7 @@ class Claude(ClaudeStream):
         usage, model = message.get("usage"), message.get("model")
         if type(usage) is not dict or type(model) is not str or model == "<synthetic>":
             return
-        now = Counter({ours: usage[theirs] for ours, theirs in _AMOUNTS.items() if type(usage.get(theirs)) is int})
+        now = Counter({name: amount for name, amount in of_messages(usage).items() if type(amount) is int})
         total = self._used.setdefault(model, Counter())
         last_id, last = self._last.get(own, (None, now))
         if last_id is not None and last_id == message.get("id"):

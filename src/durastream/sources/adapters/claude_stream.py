@@ -11,14 +11,15 @@ What a subagent says is progress of its step, and no part of the draft.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import Narrator, Unmapped
 from durastream.sources.adapters.claude_calls import Calls
 from durastream.sources.adapters.claude_texts import Texts
+from durastream.sources.adapters.times import from_iso, told
+from durastream.sources.adapters.usage import of_messages
 
-__all__ = ["ClaudeStream", "timestamp"]
+__all__ = ["ClaudeStream"]
 
 _SILENT = frozenset(
     {
@@ -69,7 +70,7 @@ class ClaudeStream:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return timestamp(line)
+        return from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         match line["type"]:
@@ -264,23 +265,6 @@ class ClaudeStream:
             )
 
     def _use(self, usage: dict[str, Any], cost: Any) -> None:
-        told = {
-            "input_tokens": usage.get("input_tokens"),
-            "output_tokens": usage.get("output_tokens"),
-            "cached_tokens": usage.get("cache_read_input_tokens"),
-            "cost_usd": cost,
-        }
-        if any(told.values()):  # nothing but zeros is what is told where nothing is known
-            self._say.use(mode="replace", **told)
-
-
-def timestamp(line: Any) -> float | None:
-    """The time under `timestamp`, as seconds since 1970. Without a zone it is UTC."""
-    told = line.get("timestamp") if type(line) is dict else None
-    if type(told) is not str:
-        return None
-    try:
-        time = datetime.fromisoformat(told)
-        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
-    except ValueError:
-        return None
+        used = {**of_messages(usage), "cost_usd": cost}
+        if any(used.values()):  # nothing but zeros is what is told where nothing is known
+            self._say.use(mode="replace", **used)

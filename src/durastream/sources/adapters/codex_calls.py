@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from durastream.sources.decode import decode
+from durastream.sources.adapters.calls import arguments
 
-__all__ = ["arguments", "called", "changed", "given", "patched", "seconds"]
+__all__ = ["called", "changed", "given", "patched", "seconds"]
 
 _FILES = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$", re.M)
 _CODE = re.compile(r"^(?:Process exited with code|Exit code:) (-?\d+)$", re.M)
@@ -22,14 +22,6 @@ def called(item: dict[str, Any]) -> str:
     if item.get("namespace"):
         name = f"{item['namespace']}__{name}"
     return ".".join(name.split("__")[1:]) if name.startswith("mcp__") else str(name)
-
-
-def arguments(text: Any) -> Any:
-    """The arguments of a call, which are JSON in a text; the text if they are not."""
-    try:
-        return decode(text.encode())
-    except ValueError:
-        return text
 
 
 def given(output: Any) -> tuple[str, str, int | None, float | None]:

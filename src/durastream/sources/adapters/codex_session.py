@@ -15,8 +15,11 @@ from collections import OrderedDict
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_iso, plan_of, title_of
-from durastream.sources.adapters.codex_calls import arguments, called, changed, given, patched, seconds
+from durastream.sources.adapters.calls import arguments, title_of
+from durastream.sources.adapters.codex_calls import called, changed, given, patched, seconds
+from durastream.sources.adapters.plans import plan_of
+from durastream.sources.adapters.times import from_iso, told
+from durastream.sources.adapters.usage import of_codex
 
 __all__ = ["CodexSession"]
 
@@ -59,7 +62,7 @@ class CodexSession:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return from_iso(line.get("timestamp")) if type(line) is dict else None
+        return from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         payload = line["payload"]
@@ -180,7 +183,8 @@ class CodexSession:
             return
         match kind:
             case "token_count":
-                self._usage((event.get("info") or {}).get("total_token_usage") or {})
+                used = (event.get("info") or {}).get("total_token_usage") or {}
+                say.use(scope="thread", mode="replace", **of_codex(used))
             case "user_message":
                 self._prompt(kind, event["message"])
             case "item_completed":
@@ -209,16 +213,6 @@ class CodexSession:
                 say.log(f"rolled back by {event.get('num_turns')} turns")
             case _:
                 raise Unmapped
-
-    def _usage(self, total: dict[str, Any]) -> None:
-        self._say.use(
-            scope="thread",
-            mode="replace",
-            input_tokens=total.get("input_tokens"),
-            cached_tokens=total.get("cached_input_tokens"),
-            output_tokens=total.get("output_tokens"),
-            reasoning_tokens=total.get("reasoning_output_tokens"),
-        )
 
     def _prompt(self, by: str, text: str) -> None:
         """What the user asked for: the first time the prompt, then a message of its own. One sort of line tells it."""
@@ -251,15 +245,15 @@ class CodexSession:
             case _:
                 raise Unmapped
 
-    def _ran(self, told: dict[str, Any], id_: str, output: Any) -> None:
+    def _ran(self, ran: dict[str, Any], id_: str, output: Any) -> None:
         if not self._first(f"step {id_}"):
             return
-        code, command = told.get("exit_code"), told.get("command")
+        code, command = ran.get("exit_code"), ran.get("command")
         title = " ".join(command) if type(command) is list else str(command or "command")
-        status = "failed" if code else _STATUS.get(told.get("status") or "completed", "failed")
+        status = "failed" if code else _STATUS.get(ran.get("status") or "completed", "failed")
         if not self._say.is_running(id_):
             self._say.start(id_, title, parent=self._script(), input={"command": command})
-        self._end(id_, status, output, code, seconds(told.get("duration")))
+        self._end(id_, status, output, code, seconds(ran.get("duration")))
 
     def _served(self, event: dict[str, Any]) -> None:
         id_, call, result = event["call_id"], event["invocation"], event.get("result")
@@ -279,8 +273,8 @@ class CodexSession:
         if given and not failed:
             self._say.cite(given, origin="tool", step_id=id_)
 
-    def _patched(self, told: dict[str, Any], id_: str, status: str) -> None:
-        changes = told.get("changes") or {}
+    def _patched(self, made: dict[str, Any], id_: str, status: str) -> None:
+        changes = made.get("changes") or {}
         if status == "ok" and self._first(f"files {id_}"):
             for path, change in changes.items():
                 self._say.artifact(path, _CHANGES.get(change["type"], "update"))
@@ -288,7 +282,7 @@ class CodexSession:
             if not self._say.is_running(id_):
                 self._say.start(id_, changed(changes), parent=self._script(), input={"files": list(changes)})
             self._calls.pop(id_, None)
-            self._say.end(id_, status, output=told.get("stdout") or None, error=told.get("stderr") or None)
+            self._say.end(id_, status, output=made.get("stdout") or None, error=made.get("stderr") or None)
 
     def _script(self) -> str | None:
         """The call that is open: what runs without a call of its own was run by it."""

@@ -1,21 +1,13 @@
-"""Addresses in a text that comes in pieces: found without keeping the text."""
+"""Which addresses are in a text that comes in pieces? Found without keeping the text."""
 
 from __future__ import annotations
 
-import re
-
 from durastream.sources.adapters.narrator import Narrator
 
-__all__ = ["Links", "reads_web"]
+__all__ = ["Links"]
 
 _LONGEST = 2000
 _MOST = 50
-_WEB = re.compile(r"fetch|search|web|brows|crawl|scrape|url", re.IGNORECASE)
-
-
-def reads_web(name: str) -> bool:
-    """Whether a tool of this name may find its sources on the web."""
-    return _WEB.search(name) is not None
 
 
 class Links:

@@ -12,6 +12,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from durastream.events import dumps
@@ -213,10 +214,12 @@ class Narrator:
             duration=duration if _is_amount(duration) else None,
         )
 
-    def cut(self, error: Any) -> None:
-        """The agent was stopped half way: the steps that are open failed. Entries of the plan stay as they are."""
-        for step_id in [step_id for step_id, kind in self._steps.items() if kind != "plan"]:
-            self.end(step_id, "failed", error=error)
+    def cut(
+        self, error: Any, status: str = "failed", *, kinds: Iterable[str] = ("agent", "model", "task", "tool")
+    ) -> None:
+        """The agent was stopped half way: the steps that are open end so. Entries of the plan stay as they are."""
+        for step_id in [step_id for step_id, kind in self._steps.items() if kind in kinds]:
+            self.end(step_id, status, error=error)
 
     def is_running(self, step_id: Any) -> bool:
         return _string(step_id) in self._steps
@@ -303,13 +306,13 @@ class Narrator:
             "source.added", source_id=key[:500], url=url, title=title, snippet=snippet, step_id=step_id, origin=origin
         )
 
-    def cite(self, text: Any, *, origin: str, step_id: Any = None) -> None:
-        """The addresses in a text, or in the texts of any value, as sources."""
+    def cite(self, text: Any, *, origin: str, step_id: Any = None) -> bool:
+        """The addresses in a text, or in the texts of any value, as sources. Whether there are any."""
         text = text if type(text) is str else dumps(text)
-        for number, match in enumerate(_URL.finditer(text)):
-            if number >= _URLS:
-                break
+        found = list(islice(_URL.finditer(text), _URLS))
+        for match in found:
             self.source(url=_trimmed(match[0]), step_id=step_id, origin=origin)
+        return bool(found)
 
     def use(self, *, scope: str = "run", mode: str = "add", model: Any = None, **amounts: Any) -> None:
         """Tokens and cost, as far as they are numbers: what is unknown is absent."""
