@@ -245,7 +245,7 @@ def diff_command(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
     store: Store = None,
 ) -> int:
-    """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
+    """Compare two runs: plan, steps, answer, checks, usage and cost."""
     return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
 
 
@@ -320,7 +320,7 @@ def rederive_command(
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     store: Store = None,
 ) -> int:
-    """Read the raw bytes of a finished run anew, into a new run, and show what changed."""
+    """Read the raw bytes of a finished run anew, into a new run. What changed is shown."""
     return importing.derive(attached_store(store), run, format_, log)
 
 
