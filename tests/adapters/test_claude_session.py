@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters_kit import Told, lines, read
+from adapters_kit import Told, changed, lines, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_every_trace import _changed as changed
 
 from durastream.sources.adapters.claude import Claude
 from durastream.vocabulary import check

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters_kit import Told, lines, read
+from adapters_kit import Told, changed, lines, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_every_trace import _changed
 
 from durastream.sources.adapters.codex_session import CodexSession
 from durastream.vocabulary import check
@@ -115,7 +114,7 @@ def test_in_pieces_or_cut_it_tells_the_same() -> None:
 def test_a_changed_line_raises_nothing_and_stays_valid(data: st.DataObject) -> None:
     raw = FILE.read_bytes().splitlines()
     place = data.draw(st.integers(0, len(raw) - 1))
-    raw[place] = json.dumps(_changed(json.loads(raw[place]), data)).encode()
+    raw[place] = json.dumps(changed(json.loads(raw[place]), data)).encode()
     for one in read([b"\n".join(raw)], "codex-session").events:
         assert check(one.type, one.data) is None, one
 

@@ -14,8 +14,8 @@ COMMANDS = sorted(str(command.name) for command in app.registered_commands)
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    wanted = "run demo attach replay verify seal list show events cat diff check cancel recover rm"
-    wanted += " import rederive formats init"
+    wanted = "run demo attach replay verify list show events cat cancel recover rm init"
+    wanted += " import rederive formats diff check seal"
     assert sorted(wanted.split()) == COMMANDS
 
 

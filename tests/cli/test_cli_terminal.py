@@ -213,6 +213,14 @@ def test_the_keys_play_a_recording(ds: Cli) -> None:
     assert terminal.restored()
 
 
+def test_a_silence_that_is_cut_is_told_on_the_screen(ds: Cli) -> None:
+    told = [("log.line", {"text": "a"}, 1.0), ("log.line", {"text": "b"}, 120.0)]
+    path = recorded(ds.folder, scripted(told, exit_status={"exit_code": 0}))
+    terminal = ds.terminal("replay", str(path), "--speed", "2x")
+    terminal.until("a silence of 1:59 is played as 5 s; --idle-limit off keeps it")
+    assert terminal.wait() == 0
+
+
 def test_who_looks_back_in_a_run_that_goes_on_can_return_to_it_and_is_not_put_out_at_its_end(ds: Cli) -> None:
     terminal = ds.terminal("run", *python(PLANS, str(ds.folder)))
     terminal.until("▶ search the web")

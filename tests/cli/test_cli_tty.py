@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_kit import PATIENCE, Cli, Terminal, eventually
+from cli_kit import PATIENCE, Cli, Terminal, eventually, recorded
 
 from durastream.spool import Spool
+from durastream.testing import scripted
 
 LEAVE = "\x1cd"
 
@@ -273,6 +274,25 @@ def test_a_replay_plays_the_terminal_and_is_only_left(ds: Cli) -> None:
     small.until("the last")
     small.press("q")
     assert small.wait() == 0
+
+
+def test_a_replay_plays_a_part_of_the_terminal_and_tells_of_a_silence_that_is_cut(ds: Cli) -> None:
+    told = [
+        ("terminal.resized", {"columns": 80, "rows": 24}, 0.0),
+        ("terminal.output", {"text": "before\r\n"}, 1.0),
+        ("terminal.output", {"text": "here\r\n"}, 2.0),
+        ("terminal.output", {"text": "much later\r\n"}, 122.0),
+        ("terminal.output", {"text": "not any more"}, 123.0),
+    ]
+    path = recorded(ds.folder, scripted(told, exit_status={"exit_code": 0}))
+    terminal = ds.terminal("replay", str(path), "--from", "4", "--to", "5", "--loop", "--speed", "4x")
+    terminal.until("before\nhere", "a silence of 2:00 is played as 5 s; --idle-limit off keeps it")
+    terminal.until("before\nhere\nmuch later")
+    eventually(lambda: terminal.raw.count(b"much later") > 1, "it begins again")
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+    assert b"not any more" not in terminal.raw
 
 
 @LOGS

@@ -285,6 +285,12 @@ def test_what_list_shows_of_a_run_is_held_against_its_events(db: sqlite3.Connect
     assert finding[2].startswith(f"its {name} is ")
 
 
+def test_fields_of_the_run_that_cannot_be_read_are_a_finding_among_others(db: sqlite3.Connection) -> None:
+    db.execute("update run set tags = '{'")
+    db.execute("update log set body = replace(body, '42', '43') where body like '%text.delta%'")
+    assert verify(file_of(db)).codes >= {"run-fields", "hash-chain"}
+
+
 # events taken out, swapped, put in, cut off
 
 

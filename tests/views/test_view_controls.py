@@ -10,7 +10,9 @@ from rich.cells import cell_len
 
 from durastream.player import Player
 from durastream.state import RunState
-from durastream.testing import FakeClock
+from durastream.stores import Batch, RunInfo
+from durastream.testing import FakeClock, MemoryStore, scripted
+from durastream.timeline import Timeline
 from durastream.views.controls import Controls
 from durastream.views.live import render
 from durastream.views.look import Look
@@ -139,34 +141,72 @@ def test_keys_that_mean_nothing_here_do_nothing(log: Any, printed: Any) -> None:
         assert viewer.press(key) == whole
 
 
-def following(state: RunState) -> Player:
-    """A player of a run that goes on, of which nothing comes."""
+TOLD = [
+    ("step.started", {"step_id": "s", "title": "look"}, 1.0),
+    ("text.delta", {"message_id": "m", "text": "the quick fox\n" * 50}, 2.0),
+    ("text.delta", {"message_id": "m", "text": "\nand the dog"}, 3.0),
+]
+
+
+def player_of(state: RunState, told: Any = TOLD, **how: Any) -> Player:
+    store = MemoryStore()
+    events = scripted(told)
+    store.create(RunInfo("k3v9p2", None, {}, [], "/", "")).append(Batch([(e.seq, e.body, e.hash) for e in events]))
     clock = FakeClock()
-    source: Any = None  # who follows does not ask for what is stored
-    return Player(source, state, follow=lambda seq: (), clock=clock, sleep=clock.sleep)
+    return Player(Timeline(store.reader("k3v9p2")), state, clock=clock, sleep=clock.sleep, **how)
+
+
+def test_keys_move_the_player_and_the_picture_says_where_it_is(printed: Any) -> None:
+    state = RunState()
+    viewer = Viewer(state, printed, player=player_of(state))
+    seqs = []
+    for key in ("]", "end", "home", "5", "right", "left"):
+        viewer.press(key)
+        seqs.append(state.seq)
+    assert seqs == [2, 4, 1, 2, 4, 1]
+    assert "❚❚ 0:00 / 0:03  2x" in viewer.press("+", " ")
+    assert "❚❚ 0:00 / 0:03  1x" in viewer.press("-")
+    assert "event 1  run.started" in viewer.press("e")
+    assert "event 2  step.started" in viewer.press("]"), "the event goes along"
+    assert "event" not in viewer.press("e").splitlines()[3]
+    for key in ("q", "d", "\x04"):
+        assert viewer.controls.press(key)
 
 
 def test_words_to_search_for_are_typed_and_can_be_given_up(printed: Any) -> None:
     state = RunState()
-    player = following(state)
-    found: list[str] = []
-    player.search = found.append  # type: ignore[method-assign,assignment]
-    viewer = Viewer(state, printed, player=player)
+    viewer = Viewer(state, printed, player=player_of(state))
     assert "/qd█" in viewer.press("/", "q", "d")
-    viewer.press("backspace", *"uick", "enter")
-    viewer.press("n")
-    assert found == ["quick", "quick"]
-    assert "█" not in viewer.press("/", "x", "esc")
-    assert "█" not in viewer.press("/", "backspace")
+    viewer.press("backspace", *"uick", "left", "enter")
+    assert state.seq == 3
+    viewer.press("home", "n")
+    assert state.seq == 3
+    viewer.press("home", "/", "enter")
+    assert state.seq == 3, "nothing typed is what was typed last"
+    viewer.press("home")
+    for keys in (["/", "x", "esc"], ["/", "backspace"], ["/", "x", "backspace", "backspace"]):
+        assert "█" not in viewer.press(*keys)
+        assert state.seq == 1
+    viewer.press("/")
+    assert viewer.controls.press("\x04")
 
 
-def test_who_reads_is_not_put_out_when_the_run_ends(long: RunState, printed: Any) -> None:
-    player = following(long)
-    viewer = Viewer(long, printed, player=player)
+def test_who_reads_is_not_put_out_when_the_run_ends(printed: Any) -> None:
+    state = RunState()
+    player = player_of(state, follow=lambda after: iter(()))
+    viewer = Viewer(state, printed, player=player)
+    player.follow()
+    viewer.see()
+    assert not player.held
     viewer.press("pgup")
     assert player.held
-    viewer.press("pgdn")
+    viewer.press("pgdn", "pgdn")
     assert not player.held
+    viewer.press("up", "esc")
+    assert not player.held
+    player.skip(-2)
+    viewer.press("pgup", "pgdn")
+    assert player.held, "who has gone back stays, too"
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 30, 200])

@@ -245,7 +245,7 @@ def diff_command(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
     store: Store = None,
 ) -> int:
-    """Compare two runs: plan, steps, answer, checks, usage and cost."""
+    """Compare two runs, side by side."""
     return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
 
 

@@ -129,7 +129,9 @@ def command(started: Mapping[str, Any] | None) -> str:
 
 def shortened(silence: float, limit: float | None) -> str:
     """That a silence of so many seconds is played as another; nothing of none."""
-    return f"a silence of {duration(silence)} is played as {duration(limit)}" if silence else ""
+    if not silence or limit is None:
+        return ""
+    return f"a silence of {duration(silence)} is played as {limit:g} s; --idle-limit off keeps it"
 
 
 def headline(state: RunState, run_id: str = "") -> str:
