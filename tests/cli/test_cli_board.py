@@ -44,7 +44,8 @@ def test_the_table_lives_and_enter_attaches(ds: Cli, words: tuple[str, ...]) -> 
     ds("run", "--name", "ended", "--", "sh", "-c", "echo what it said; exit 3", code=3)
     run_id = agent(ds, "research")
     table = ds.terminal(*words, size=(100, 24))
-    screen = table.until("1 running of 2", "1/3", "▶ search the web", "and the last ones", "what it said")
+    shown = ("1 running of 2", "1/3", "▶ search the web", "and the last ones", "what it said", "Enter attach")
+    screen = table.until(*shown)
     rows = screen.splitlines()[2:4]
     assert [row.split()[1:3] for row in rows] == [[run_id, "running"], [rows[1].split()[1], "failed"]]
     assert "Enter attach" in screen.splitlines()[-1]
