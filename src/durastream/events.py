@@ -61,6 +61,8 @@ TYPES = frozenset(
         "step.completed",
         "step.progress",
         "step.started",
+        "terminal.output",
+        "terminal.resized",
         "text.completed",
         "text.delta",
         "text.retracted",
@@ -69,7 +71,17 @@ TYPES = frozenset(
 )
 """The types that durastream gives a meaning. Any other `noun.verb` passes through untouched."""
 
-RESERVED = frozenset({"raw.rejected", "run.cancel_requested", "run.completed", "run.resumed", "run.started"})
+RESERVED = frozenset(
+    {
+        "raw.rejected",
+        "run.cancel_requested",
+        "run.completed",
+        "run.resumed",
+        "run.started",
+        "terminal.output",
+        "terminal.resized",
+    }
+)
 """Types that only the recorder writes: an agent cannot say of itself that its run began or ended."""
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+\Z")

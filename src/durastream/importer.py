@@ -84,6 +84,10 @@ def rederive(store: FolderStore, reader: Reader, *, format_: str = "auto", log: 
     end = old.completed
     if end is None:
         raise RecordingError(f"run {reader.run_id} has no end: only a finished run is derived anew")
+    if old.terminal is not None:
+        raise RecordingError(
+            f"run {reader.run_id} was on a terminal, whose bytes have one reading: nothing was derived"
+        )
     sources = {stream: _source(stream, format_, info.command) for stream in STREAMS}
     began = _seconds(info.started_at)
     name = f"{info.name}-rederived" if info.name else None  # the name itself stays that of the run it was given to

@@ -25,7 +25,7 @@ from durastream.stores import FolderStore, RawChunk, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
 from durastream.supervisor import GIVE_UP, RETRY
-from durastream.tail import RAW_PIECE, Packing, Place, Tail
+from durastream.tail import RAW_PIECE, Control, Packing, Place, Tail
 
 __all__ = ["Recorder", "main", "recover"]
 
@@ -134,8 +134,12 @@ class Recorder:
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
             started["raw"] = bool(self.meta.get("raw", True))
-            message = {"message_id": "stdout", "role": "assistant"}
-            opening = [own("run.started", started), own("message.started", message)]
+            size = self.meta.get("terminal")
+            if size is None:
+                first = own("message.started", {"message_id": "stdout", "role": "assistant"})
+            else:
+                first = own("terminal.resized", {"columns": size[0], "rows": size[1]})
+            opening = [own("run.started", started), first]
             self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
             if replaced:
@@ -174,7 +178,7 @@ class Recorder:
             pending = tail.read(now, at_once=ended)
             if pending is not None:
                 read = True
-                found += pending
+                found += self._in_order(tail, pending, now)
             if tail.shrunk:
                 tail.shrunk = False
                 read = True  # from its start, in the next step
@@ -187,6 +191,21 @@ class Recorder:
             return True
         return read
 
+    def _in_order(self, tail: Tail, pending: list[Pending], now: float) -> list[Pending]:
+        """Before the change of a terminal's size goes what was printed before it."""
+        if not isinstance(tail.source, Control) or not tail.source.resized_at:
+            return pending
+        at, found = tail.source.resized_at, []
+        printed = next(each for each in self._tails if each.stream == "stdout")
+        for each in pending:
+            if each.type == "terminal.resized":
+                offset = at.pop(0)
+                while (before := printed.read(now, at_once=True, upto=offset)) is not None:
+                    found += before
+            found.append(each)
+        at.clear()
+        return found
+
     def _ended(self, now: float) -> bool:
         """Whether the agent will write no more, as far as anyone can know."""
         spool = self.spool
@@ -196,7 +215,7 @@ class Recorder:
             if now < self._over_at:
                 return False
             self._over_at = now + 0.2
-            if spool.held("supervisor") or spool.agent_alive():
+            if spool.held("supervisor") or spool.agent_alive() or spool.held("terminal"):
                 return False
         self._over = True
         for tail in self._tails:

@@ -5,7 +5,8 @@
         stdout stderr events      the agent's bytes, append only: the write-ahead log
         control                   requests to the supervisor (cancel, signals), append only
         agent.json exit.json      the agent's process; how it ended
-        supervisor.lock recorder.lock   held by flock as long as the process lives
+        keys keyboard.lock        of a run on a terminal: what is typed to it; held by the viewer that may
+        supervisor.lock recorder.lock terminal.lock   held by flock as long as the process lives
         bell                      touched after each commit: a hint to viewers, never a fact
         reserve exit.tmp          space set aside, so that a full disk cannot hide the end of a run; so is trouble.json
         trouble.json              why the recorder could not go on, for the person who asks
@@ -242,7 +243,7 @@ class Spool:
     # requests
 
     def request(self, **what: Any) -> None:
-        """Ask the supervisor for something: `act` is `cancel` or `signal`. Appended whole, in one write."""
+        """Ask the supervisor for something (`act`: cancel, signal), or tell the recorder (resized). In one write."""
         line = (json.dumps({**what, "ts": time.time()}) + "\n").encode()
         fd = self.open("control", os.O_WRONLY | os.O_APPEND)
         try:
@@ -260,7 +261,7 @@ class Spool:
     # liveness
 
     def lock(self, who: str, *, patience: float = 1.0) -> int:
-        """Hold `supervisor` or `recorder` for this process; returns the descriptor that holds it.
+        """Hold `supervisor`, `recorder` or `terminal` for this process; returns the descriptor that holds it.
 
         Waits a moment, because whoever asks whether the lock is held holds it for an instant. Raises RunLocked.
         """
@@ -285,7 +286,7 @@ class Spool:
         return fd
 
     def held(self, who: str) -> bool:
-        """Whether a living process holds `supervisor` or `recorder`. Asked of the kernel, never guessed from a pid."""
+        """Whether a living process holds such a lock. Asked of the kernel, never guessed from a pid."""
         try:
             fd = self.open(f"{who}.lock", os.O_RDONLY)
         except OSError:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from durastream.emulator import Emulator
 from durastream.events import Event
 
 __all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold"]
@@ -249,6 +250,7 @@ class RunState:
         "started_at",
         "steps",
         "t",
+        "terminal",
         "ts",
         "usage_parts",
     )
@@ -279,6 +281,8 @@ class RunState:
         self.artifacts: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self.log: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
+        self.terminal: Emulator | None = None
+        """What the agent's terminal shows, if it runs on one."""
         self.rejected = 0
         self.malformed = 0
 
@@ -356,6 +360,15 @@ class RunState:
                 self._message(data["message_id"]).append(_str(data["text"]))
             case "log.line":
                 self.log.append((_str(data.get("stream") or ""), _str(data["text"])))
+            case "terminal.output":
+                if self.terminal is not None:
+                    self.terminal.feed(_str(data["text"]))
+            case "terminal.resized":
+                columns, rows = _int(data["columns"]), _int(data["rows"])
+                if self.terminal is None:
+                    self.terminal = Emulator(columns, rows)
+                else:
+                    self.terminal.resize(columns, rows)
             case "reasoning.delta":
                 self.reasoning.append(_str(data["text"]))
             case "step.started":
@@ -462,6 +475,7 @@ class RunState:
             "artifacts": self.artifacts,
             "errors": self.errors,
             "log": [list(line) for line in self.log],
+            "terminal": self.terminal.dump() if self.terminal is not None else None,
             "rejected": self.rejected,
             "malformed": self.malformed,
         }
@@ -495,6 +509,8 @@ class RunState:
         state.artifacts = list(saved["artifacts"])
         state.errors = list(saved["errors"])
         state.log.extend((stream, text) for stream, text in saved["log"])
+        terminal = saved.get("terminal")
+        state.terminal = Emulator.load(terminal) if terminal is not None else None
         state.rejected = saved["rejected"]
         state.malformed = saved["malformed"]
         return state
@@ -512,6 +528,12 @@ def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:
 def _str(value: object) -> str:
     if type(value) is not str:
         raise TypeError("not a string")
+    return value
+
+
+def _int(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError("not an integer")
     return value
 
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from durastream.errors import StoreError
 from durastream.spool import Spool, boot_id, process_token, sign
+from durastream.terminal import Terminal
 
 __all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
 
@@ -37,10 +38,13 @@ _PARTING = 0.05
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | None) -> int:
+def launch(
+    spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | None, terminal: tuple[int, int] | None = None
+) -> int:
     """Fork the supervisor, which starts the agent; returns the supervisor's pid.
 
-    `stdin` is a descriptor for the agent to read, or None for an empty one. The caller must have no other threads.
+    `stdin` is a descriptor for the agent to read, or None for an empty one. With `terminal` (columns, rows) the agent
+    runs on a pseudo-terminal instead. The caller must have no other threads.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -57,7 +61,7 @@ def launch(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | 
     code = 70
     try:
         os.setsid()
-        _Supervisor(spool, lock).run(argv, environ, stdin)
+        _Supervisor(spool, lock, terminal).run(argv, environ, stdin)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of a forked process must not return
         spool.write_trouble({"message": f"the supervisor failed: {error!r}"[:1000], "exit_code": 125})
@@ -89,10 +93,14 @@ def spawn_recorder(spool: Spool, let_go: tuple[int, ...] = ()) -> int:
 
 
 class _Supervisor:
-    def __init__(self, spool: Spool, lock: int) -> None:
+    def __init__(self, spool: Spool, lock: int, size: tuple[int, int] | None) -> None:
         self.spool = spool
         self.lock = lock
         sign(lock)
+        self.terminal = Terminal(spool, size) if size is not None else None
+        self.keeper = 0
+        self.keeper_told = False
+        self.copied = size is None
         self.agent = 0
         self.recorder = 0
         self.control_read = 0
@@ -113,7 +121,7 @@ class _Supervisor:
         hang_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         self._start_agent(argv, environ, stdin, ignore_hang_up=hang_up == signal.SIG_IGN)
-        _let_go(keep={self.lock, wakes, wake})
+        _let_go(keep={self.lock, wakes, wake, *(self.terminal.fds if self.terminal is not None else ())})
         while not (self.ended and self.recorder_done):
             try:
                 self._turn(wakes)
@@ -123,15 +131,26 @@ class _Supervisor:
                 time.sleep(_TICK)
 
     def _turn(self, wakes: int) -> None:
+        self._keep_terminal()
         if not self.recorder and not self.recorder_done and time.monotonic() >= self.restart_at:
             self.restart_at = time.monotonic() + self.pause
             self.recorder = spawn_recorder(self.spool, let_go=(self.lock,))
         if select.select([wakes], [], [], _TICK)[0]:
             self._forward(os.read(wakes, 512))
         self._reap()
-        if self.how is not None and not self.ended:
+        if self.how is not None and not self.ended and self.copied:
             self._end(self.how)
         self._obey()
+
+    def _keep_terminal(self) -> None:
+        """Have a keeper as long as the agent prints, and one that copies the rest when it has ended."""
+        if self.terminal is None or self.copied:
+            return
+        if not self.keeper:
+            self.keeper = self.terminal.spawn_keeper(let_go=(self.lock,))
+        if self.how is not None and not self.keeper_told:
+            self.keeper_told = True
+            self.terminal.agent_ended()
 
     # the agent
 
@@ -146,7 +165,7 @@ class _Supervisor:
             return
         if not self.agent:
             signal.signal(signal.SIGHUP, signal.SIG_IGN if ignore_hang_up else signal.SIG_DFL)
-            _become_agent(self.spool, argv, environ, stdin, report)
+            _become_agent(self.spool, argv, environ, stdin, report, self.terminal)
         os.close(report)
         why = os.read(failed, 64)
         os.close(failed)
@@ -166,6 +185,9 @@ class _Supervisor:
                 return
             if pid == self.agent:
                 self.how = _how(os.waitstatus_to_exitcode(status))
+            elif pid == self.keeper:
+                self.keeper = 0
+                self.copied = self.keeper_told and status == 0
             elif pid == self.recorder:
                 self._recorder_ended(os.waitstatus_to_exitcode(status))
 
@@ -260,7 +282,9 @@ def _let_go(keep: set[int]) -> None:
                 os.close(fd)
 
 
-def _become_agent(spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | None, report: int) -> NoReturn:
+def _become_agent(
+    spool: Spool, argv: list[str], environ: dict[str, str], stdin: int | None, report: int, terminal: Terminal | None
+) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         for number in (*_FORWARDED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
@@ -271,9 +295,12 @@ def _become_agent(spool: Spool, argv: list[str], environ: dict[str, str], stdin:
         with contextlib.suppress(OSError):
             me = os.getpid()
             spool.write_json("agent.json", {"pid": me, "token": process_token(me), "boot_id": boot_id()})
-        os.dup2(os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin, 0)
-        os.dup2(spool.open("stdout", os.O_WRONLY | os.O_APPEND), 1)
-        os.dup2(spool.open("stderr", os.O_WRONLY | os.O_APPEND), 2)
+        if terminal is not None:
+            terminal.put_under_agent()
+        else:
+            os.dup2(os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin, 0)
+            os.dup2(spool.open("stdout", os.O_WRONLY | os.O_APPEND), 1)
+            os.dup2(spool.open("stderr", os.O_WRONLY | os.O_APPEND), 2)
         os.execvpe(argv[0], argv, environ)
     except OSError as error:
         os.write(report, str(error.errno).encode())
@@ -308,13 +335,13 @@ def _left_behind(run_id: str) -> list[dict[str, Any]]:
 
 
 def _holds_a_run(process: str) -> bool:
-    """Whether a process is a supervisor or a recorder: it has the lock of a run open."""
+    """Whether a process is a supervisor, a keeper or a recorder: it has the lock of a run open."""
     with contextlib.suppress(OSError):
         for fd in os.listdir(f"/proc/{process}/fd"):
             with contextlib.suppress(OSError):
                 folder, name = os.path.split(os.readlink(f"/proc/{process}/fd/{fd}"))
                 if (
-                    name in ("supervisor.lock", "recorder.lock")
+                    name in ("supervisor.lock", "recorder.lock", "terminal.lock")
                     and os.path.basename(os.path.dirname(folder)) == ".spool"
                 ):
                     return True

@@ -9,10 +9,10 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
-from durastream.sources import Source, replayed, source_for
+from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.stores import RawChunk
 
@@ -23,6 +23,7 @@ RAW_PIECE = 1 << 20
 
 _READ = 1 << 19
 _COALESCE = 0.03
+_COALESCE_TERMINAL = 0.01  # somebody types and waits for the echo
 _COALESCE_BYTES = 32 * 1024
 
 
@@ -43,11 +44,13 @@ class Place(NamedTuple):
 
 
 class Control:
-    """Requests to the supervisor, as events: to end a run is an act that is recorded."""
+    """Requests to the supervisor, as events: to end a run is an act that is recorded, and so is a terminal's size."""
 
     def __init__(self, offset: int) -> None:
         self._offset = offset
         self._rest = b""
+        self.resized_at: list[int] = []
+        """At which byte of stdout each of the `terminal.resized` came, in their order."""
 
     def feed(self, data: bytes) -> list[Pending]:
         found = []
@@ -55,14 +58,23 @@ class Control:
         for line in lines:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 asked = json.loads(line)
-                fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
-                found.append(Pending("run.cancel_requested", fields, dumps(fields), Src("control", self._offset)))
+                type_, fields = _asked(asked)
+                found.append(Pending(type_, fields, dumps(fields), Src("control", self._offset)))
+                if type_ == "terminal.resized":
+                    self.resized_at.append(int(asked["offset"]))
             self._offset += len(line) + 1
         self._rest = rest
         return found
 
     def close(self) -> list[Pending]:
         return []
+
+
+def _asked(asked: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if asked["act"] == "resized":
+        return "terminal.resized", {"columns": int(asked["columns"]), "rows": int(asked["rows"])}
+    fields = {"by": str(asked.get("by") or asked["act"]), "signal": str(asked.get("signal", "SIGTERM"))}
+    return "run.cancel_requested", fields
 
 
 class Tail:
@@ -146,14 +158,18 @@ class Tail:
         if self._stop is None:
             self._stop = os.fstat(self._fd).st_size
 
-    def read(self, now: float, *, at_once: bool) -> list[Pending] | None:
-        """What the next bytes hold; None when there are none, or so few that more may come at once."""
-        waiting = self.waiting()
+    def read(self, now: float, *, at_once: bool, upto: int | None = None) -> list[Pending] | None:
+        """What the next bytes hold; None when there are none, or so few that more may come at once.
+
+        With `upto` only those before that offset.
+        """
+        waiting = self.waiting() if upto is None else min(self.waiting(), upto - self.at)
         if waiting <= 0:
-            if waiting < 0:
+            if waiting < 0 and upto is None:
                 self._start_over()
             return None
-        if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < _COALESCE:
+        pause = _COALESCE_TERMINAL if self._format == TERMINAL else _COALESCE
+        if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < pause:
             return None
         self._read_at = now
         source = self.source

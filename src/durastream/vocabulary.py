@@ -94,6 +94,15 @@ class StepCompleted(_Data):
     duration: float | None = None
 
 
+class TerminalOutput(_Data):
+    text: str
+
+
+class TerminalResized(_Data):
+    columns: int = Field(ge=1, le=1000)
+    rows: int = Field(ge=1, le=1000)
+
+
 class TextDelta(_Data):
     message_id: MessageId
     text: str
@@ -256,6 +265,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "step.completed": StepCompleted,
     "step.progress": StepProgress,
     "step.started": StepStarted,
+    "terminal.output": TerminalOutput,
+    "terminal.resized": TerminalResized,
     "text.completed": TextCompleted,
     "text.delta": TextDelta,
     "text.retracted": TextRetracted,

@@ -35,6 +35,7 @@ UNDERSTOOD: list[tuple[list[str], Request]] = [
     (["--no-raw", "true"], Request(("true",), raw=False)),
     (["--line-buffered", "-d", "true"], Request(("true",), line_buffered=True, detach=True)),
     (["--timestamps", "true"], Request(("true",), timestamps=True)),
+    (["--tty", "--timestamps", "true"], Request(("true",), timestamps=True, tty=True)),
     (["pkg.mod:fn", "--arg", "1"], Request(("pkg.mod:fn", "--arg", "1"))),
     (["sh", "--help"], Request(("sh", "--help"))),
     (["sh", "--version"], Request(("sh", "--version"))),

@@ -67,7 +67,7 @@ def test_the_tour_can_be_followed(folder: Path, shell: Shell) -> None:
             shell(block.text)
     listed = shell("durastream list --json")
     runs = {run["name"] or run["command"][0]: run for run in json.loads(listed.stdout)}
-    expected = {"hello", "echo", "count", "sleep", "python", "research", "tapped", "agents:count", "shell"}
+    expected = {"hello", "echo", "count", "sleep", "python", "research", "tapped", "agents:count", "shell", "screen"}
     expected |= {"transcript", "transcript-rederived"}
     assert runs.keys() == expected | ({"node"} if node else set())
     assert {name for name, run in runs.items() if run["status"] != "completed"} == {"sleep"}

@@ -75,13 +75,15 @@ def run_command(
     line_buffered: Annotated[
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
+    tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
 ) -> int:
     """Record a command, and watch it live."""
     from durastream.cli.foreground import run
 
     request = Request(
-        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered, timestamps
-    )
+        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered,
+        timestamps, tty,
+    )  # fmt: skip
     check(request)
     return run(request)
 
@@ -111,10 +113,13 @@ def attach_command(
     ] = "auto",
     view: View = "auto",
     timestamps: Timestamps = False,
+    read_only: Annotated[
+        bool, typer.Option("-r", "--read-only", help="Leave the keyboard of a run with --tty to others.")
+    ] = False,
     store: Store = None,
 ) -> int:
     """Join a run: all that is known of it at once, then live."""
-    return inspect.attach(attached_store(store), run, start, view, timestamps=timestamps)
+    return inspect.attach(attached_store(store), run, start, view, timestamps=timestamps, read_only=read_only)
 
 
 @app.command("replay")
@@ -188,9 +193,12 @@ def list_command(
         str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most this many.")] = None,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep them on the screen; Enter attaches.")] = False,
     store: Store = None,
 ) -> int:
     """List the runs, newest first."""
+    if watch:
+        return listing.watch(attached_store(store), as_json=json_, status=status, limit=limit)
     return listing.list_runs(attached_store(store), as_json=json_, status=status, limit=limit)
 
 
@@ -312,7 +320,7 @@ def rederive_command(
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     store: Store = None,
 ) -> int:
-    """Read the raw bytes of a finished run anew, into a new run, and show what changed."""
+    """Read the raw bytes of a finished run anew, into a new run. What changed is shown."""
     return importing.derive(attached_store(store), run, format_, log)
 
 
@@ -335,6 +343,8 @@ def init_command(
 def main(words: list[str]) -> int:
     """Run a command line; returns the exit code. Words that are off become a line on stderr, other errors come out."""
     command: Callable[..., Any] = typer.main.get_command(app)
+    if not words and listing.to_be_watched(attached_store(None)):
+        words = ["list", "--watch"]
     try:
         return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))
     except _Mistake as error:

@@ -74,7 +74,15 @@ def run_document(info: RunInfo, state: RunState, evaluations: Sequence[Evaluatio
         "artifacts": state.artifacts,
         "errors": state.errors,
         "log": [{"stream": stream, "text": text} for stream, text in state.log],
+        "terminal": _terminal(state),
         "reconciled": end.get("reconciled"),
         "findings": end.get("findings", []),
         "evaluations": [each._asdict() for each in evaluations],
     }
+
+
+def _terminal(state: RunState) -> dict[str, Any] | None:
+    if state.terminal is None:
+        return None
+    grid = state.terminal.grid
+    return {"columns": grid.columns, "rows": grid.rows, "lines": grid.text()}

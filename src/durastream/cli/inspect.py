@@ -28,7 +28,7 @@ from durastream.spool import Spool
 from durastream.stores import FolderStore, Reader
 from durastream.verify import Checker, Report, cut_points
 from durastream.views.safe import json_line, one_line, visible
-from durastream.views.words import evaluated
+from durastream.views.words import evaluated, last_lines
 
 __all__ = ["attach", "cat", "events", "replay", "show", "verify"]
 
@@ -40,7 +40,9 @@ def _check_view(view: str) -> None:
         raise UsageError(f"--view {view}: one of {', '.join(VIEWS)}")
 
 
-def attach(store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool) -> int:
+def attach(
+    store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool = False, read_only: bool = False
+) -> int:
     """Join a run; returns the run's exit code when it was seen to end."""
     _check_view(view)
     if ref is None:
@@ -50,7 +52,7 @@ def attach(store: FolderStore, ref: str | None, start: str, view: str, *, timest
             raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
         ref = live.run_id
     found = find(store, ref)
-    state, left = attach_view(store, found, view, start, timestamps=timestamps)
+    state, left = attach_view(store, found, view, start, timestamps=timestamps, read_only=read_only)
     if state.completed is not None:
         return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
     if not left:
@@ -145,10 +147,13 @@ def events(store: FolderStore, ref: str, after: int, *, follow: bool, types: fro
 
 
 def cat(store: FolderStore, ref: str) -> int:
-    """The answer's text. In a terminal nothing in it can act; in a pipe it is exactly the text."""
+    """The answer's text; without one, what the agent's terminal shows. In a pipe it is exactly that.
+
+    In a terminal nothing in it can act.
+    """
     reader = open_found(store, find(store, ref))
-    message = reader.state().answer
-    text = message.text if message is not None else ""
+    state = reader.state()
+    text = state.answer.text if state.answer is not None else "".join(text + "\n" for text in last_lines(state))
     if sys.stdout.isatty():
         put(visible(text.removesuffix("\n")))
     else:

@@ -17,6 +17,7 @@ from durastream import supervisor
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
 from durastream.spool import Spool, boot_id
+from durastream.terminal import DEFAULT_SIZE, size_of
 from durastream.version import VERSION
 
 __all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "current_folder", "launch", "read_words"]
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     raw: bool = True
     line_buffered: bool = False
     timestamps: bool = False
+    tty: bool = False
 
 
 class Started(NamedTuple):
@@ -49,12 +51,16 @@ class Started(NamedTuple):
     supervisor: int
 
 
+_OF_ANOTHER = ("COLUMNS", "LINES", "STY", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TMUX", "TMUX_PANE")
+"""Variables that tell of the terminal that we were started on."""
+
 _FLAGS: dict[str, tuple[str, bool]] = {
     "-d": ("detach", True),
     "--detach": ("detach", True),
     "--no-raw": ("raw", False),
     "--line-buffered": ("line_buffered", True),
     "--timestamps": ("timestamps", True),
+    "--tty": ("tty", True),
 }
 _VALUES = {
     "--view": "view",
@@ -108,6 +114,9 @@ def check(request: Request) -> None:
     ):
         if value not in choices:
             raise UsageError(f"{option} {value}: one of {', '.join(choices)}")
+    if request.tty and (request.format != "auto" or request.line_buffered):
+        other = "--line-buffered" if request.line_buffered else f"--format {request.format}"
+        raise UsageError(f"--tty and {other} exclude each other: what a terminal is sent is recorded as it is")
     if request.format not in RUN_FORMATS:
         from durastream.sources.adapters import find  # 5 ms to import: only for who names the format of an agent
 
@@ -128,6 +137,7 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     make_store(store)
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
+    size = (next(filter(None, map(size_of, (1, 0, 2))), DEFAULT_SIZE)) if request.tty else None
     meta = {
         "command": [_text(word) for word in request.command],
         "callable": _text(request.command[0]) if argv[1:4] == ["-P", "-m", "durastream.callables"] else None,
@@ -142,7 +152,8 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "parent_run_id": _text(parent) if parent else None,
         "versions": {"durastream": VERSION, "python": ".".join(map(str, sys.version_info[:3]))},
         "log": request.log,
-        "format": request.format,
+        "format": "terminal" if request.tty else request.format,
+        "terminal": size,
         "raw": request.raw,
     }
     spool = Spool.create(store, meta)
@@ -151,7 +162,11 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     own.pop("DURASTREAM_PARENT_RUN_ID", None)
     if parent:
         own["DURASTREAM_PARENT_RUN_ID"] = parent
-    return Started(spool, supervisor.launch(spool, argv, own, _stdin()))
+    if size is not None:  # it is on a terminal of ours, whatever the one is that we were started on
+        own |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        for name in _OF_ANOTHER:
+            own.pop(name, None)
+    return Started(spool, supervisor.launch(spool, argv, own, _stdin(), size))
 
 
 def current_folder(environ: Mapping[str, str] = os.environ) -> str:

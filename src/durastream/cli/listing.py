@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import datetime
 
+from durastream.cli.board import suitable, watch_runs
 from durastream.cli.common import finish_orphans, put
 from durastream.cli.document import run_fields
 from durastream.cli.ending import say
@@ -16,7 +17,7 @@ from durastream.stores import FolderStore, RunInfo
 from durastream.views.safe import json_line, one_line
 from durastream.views.words import duration, phrase
 
-__all__ = ["STATUSES", "list_runs"]
+__all__ = ["STATUSES", "list_runs", "to_be_watched", "watch"]
 
 STATUSES = ("running", "orphaned", "completed", "failed", "cancelled", "interrupted", "unknown")
 _NAME = 16
@@ -25,8 +26,7 @@ _WIDE = 200
 
 def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: int | None) -> int:
     """One line a run, newest first; what cannot be read is named on stderr."""
-    if status is not None and status not in STATUSES:
-        raise UsageError(f"--status {status}: one of {', '.join(STATUSES)}")
+    _check_status(status)
     finish_orphans(store)
     known = list(store.infos())
     infos = [info for info in known if status is None or info.status == status][:limit]
@@ -43,6 +43,24 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
     if not infos and not unreadable and not as_json:
         say(f"no runs in {store.folder}" + (f" with status {status}" if status else ""))
     return 0
+
+
+def to_be_watched(store: FolderStore) -> bool:
+    """Whether `durastream` alone shows the table of runs: in a terminal, when there are any."""
+    return suitable() and bool(store.run_ids())
+
+
+def watch(store: FolderStore, *, as_json: bool, status: str | None, limit: int | None) -> int:
+    """The runs as they stand, until the viewer leaves."""
+    _check_status(status)
+    if as_json:
+        raise UsageError("--watch and --json exclude each other")
+    return watch_runs(store, status=status, limit=limit)
+
+
+def _check_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"--status {status}: one of {', '.join(STATUSES)}")
 
 
 def _line(info: RunInfo, name_width: int, now: float) -> str:

@@ -18,6 +18,7 @@ from durastream.replay import Position, pace
 from durastream.spool import Spool
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
+from durastream.terminal import Keyboard
 from durastream.views.outcome import Batches
 
 __all__ = ["attach", "choose_view", "replay", "watch_run"]
@@ -70,10 +71,8 @@ def play(
     from durastream.views import live
 
     keys = live.Keys.of_stdin()
-    player = Player(
-        Timeline(reader), state, follow=follow,
-        clock=time.monotonic, sleep=keys.wait if keys is not None else time.sleep, wall=time.time, **how,
-    )  # fmt: skip
+    sleep = keys.wait if keys is not None else time.sleep
+    player = Player(Timeline(reader), state, follow=follow, clock=time.monotonic, sleep=sleep, wall=time.time, **how)
     return live.show(
         player,
         state=state,
@@ -85,17 +84,40 @@ def play(
     ).left
 
 
+def show_terminal(batches: Batches, state: RunState, **how: Any) -> bool:
+    """Show the terminal of a run with `--tty` on the viewer's own; returns whether the viewer left before the end."""
+    from durastream.views import terminal
+
+    keys_fd, colour = 0 if os.isatty(0) else None, not os.environ.get("NO_COLOR")
+    return terminal.show(batches, state=state, keys_fd=keys_fd, colour=colour, **how).left
+
+
 def watch_run(spool: Spool, view: str, interrupts: Interrupts, *, timestamps: bool = False) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
-    reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
     view = choose_view(view)
+    reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
+    if view == "live" and _on_terminal(reader, spool):
+        return show_terminal(follow(reader, spool), RunState(), keyboard=_keyboard(spool))
     if view == "live":
         return play(reader, RunState(), follow=partial(follow, reader, spool), interrupts=interrupts)
     return show(view, follow(reader, spool), RunState(), timestamps=timestamps)
 
 
+def _on_terminal(reader: Reader, spool: Spool | None = None) -> bool:
+    """Whether the agent runs, or ran, on a terminal."""
+    known = spool.read_json("meta.json") if spool is not None else None
+    if known is not None:
+        return bool(known.get("terminal"))
+    return any(event.type == "terminal.resized" for event in reader.read(0, 2))
+
+
+def _keyboard(spool: Spool) -> Keyboard | None:
+    """What this viewer can type to the agent with, if it can type at all."""
+    return Keyboard(spool) if os.isatty(0) else None
+
+
 def attach(
-    store: FolderStore, found: Found, view: str, start: str, *, timestamps: bool = False
+    store: FolderStore, found: Found, view: str, start: str, *, timestamps: bool = False, read_only: bool = False
 ) -> tuple[RunState, bool]:
     """Join a run: its state so far, then what comes. Returns the state and whether the viewer left before the end."""
     reader = open_found(store, found)
@@ -109,7 +131,9 @@ def attach(
     if ended and view == "live":
         _print_end(state, found.run_id, reader)
         return state, False
-    if view == "live":
+    if view == "live" and _on_terminal(reader, spool):
+        left = show_terminal(follow(reader, spool, after), state, keyboard=None if read_only else _keyboard(spool))
+    elif view == "live":
         left = play(reader, state, follow=partial(follow, reader, spool))
     else:
         left = show(view, iter(()) if ended else follow(reader, spool, after), state, timestamps=timestamps)
@@ -233,7 +257,8 @@ def replay(
     loop = loop and first <= timeline.last()  # with nothing to play it would have no end
     how: dict[str, Any] = {"speed": speed, "idle_limit": idle_limit}
     if view == "live":
-        return play(reader, timeline.state(first - 1), first=first, last=last, loop=loop, **how)
+        state, how = timeline.state(first - 1), how | {"first": first, "last": last, "loop": loop}
+        return _replay_terminal(reader, state, **how) if _on_terminal(reader) else play(reader, state, **how)
     while True:
         batches = pace(
             read_all(reader, first - 1, last), **how, clock=time.monotonic, sleep=time.sleep, on_skip=on_skip
@@ -242,6 +267,15 @@ def replay(
         left = _replay_raw(batches, reader) if view == "raw" else show(view, batches, state, timestamps=timestamps)
         if left or not loop:
             return left
+
+
+def _replay_terminal(reader: Reader, state: RunState, **how: Any) -> bool:
+    from durastream.player import Player
+    from durastream.timeline import Timeline
+    from durastream.views.words import shortened
+
+    player = Player(Timeline(reader), state, clock=time.monotonic, sleep=time.sleep, **how)
+    return show_terminal(player, state, silence=lambda: shortened(player.silence, player.idle_limit))
 
 
 def _replay_raw(batches: Batches, reader: Reader) -> bool:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from durastream.events import Pending
 from durastream.sources.log import LogSource
+from durastream.sources.terminal import TerminalSource
 from durastream.sources.text import TextSource
 
 if TYPE_CHECKING:
     from durastream.sources.adapters import Adapter
 
-__all__ = ["FORMATS", "ReplayedSource", "Source", "replayed", "source_for"]
+__all__ = ["FORMATS", "TERMINAL", "ReplayedSource", "Source", "replayed", "source_for"]
+
+TERMINAL = "terminal"
+"""The format of the stdout of an agent that runs on a terminal. Nobody can ask for it but by `run --tty`."""
 
 FORMATS = {
     "auto": "found by what the first lines hold: one of these, else text; lines in durastream's own form are events",
@@ -53,7 +57,7 @@ def replayed(format_: str, words: Sequence[str] = ()) -> ReplayedSource | None:
 
     `words` are those of the command, a hint at its format. Raises UsageError for an unknown format.
     """
-    if format_ in ("native", "text"):
+    if format_ in ("native", "text", TERMINAL):
         return None
     if format_ == "auto":
         from durastream.sources.auto import AutoSource
@@ -72,6 +76,8 @@ def source_for(stream: str, format_: str, offset: int = 0, *, line_start: bool =
     """
     if stream == "stderr":
         return LogSource(stream, offset)
+    if stream == "stdout" and format_ == TERMINAL:
+        return TerminalSource(stream, offset)
     if stream == "stdout" and format_ != "native":
         return TextSource(stream, offset, events=format_ != "text", line_start=line_start)
     from durastream.sources.native import NativeSource  # 50 ms to import: only for runs that emit events

@@ -20,7 +20,7 @@ from durastream.views.controls import Controls
 from durastream.views.keys import Keys, Signals
 from durastream.views.outcome import Batches, Outcome
 from durastream.views.screen import picture, render, summary
-from durastream.views.words import duration, number
+from durastream.views.words import number, shortened
 
 __all__ = ["Keys", "picture", "render", "show", "suitable", "summary"]
 
@@ -183,10 +183,7 @@ class _Screen:
         """What there is to tell: what was done last, else that a silence is cut short."""
         if self.player is None or self.note:
             return self.note
-        if self.player.silence:
-            shorter = f"{self.player.idle_limit:g} s"
-            return f"a silence of {duration(self.player.silence)} is played as {shorter}; --idle-limit off keeps it"
-        return self.player.note
+        return shortened(self.player.silence, self.player.idle_limit) or self.player.note
 
     def _pause(self, signals: Signals, keys: Keys | None) -> None:
         """Ctrl-Z: give the terminal back, stop, and take it again when the process goes on."""

@@ -4,8 +4,9 @@
     +0:05.2 step     ✓ find papers (1.2 s)
     +0:06.1 text     Durable streaming keeps every event.
 
-Text deltas are put together and printed when a line is complete, or at the end of its message. In a log of GitHub
-Actions each step is a group that can be folded, and nothing that an agent wrote is a command to the runner.
+Text deltas are put together and printed when a line is complete, or at the end of its message. Of a terminal there are
+the lines that leave its screen at the top, and at the end those that still stand on it. In a log of GitHub Actions each
+step is a group that can be folded, and nothing that an agent wrote is a command to the runner.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from durastream.views.words import (
     ending,
     finding,
     headline,
+    last_lines,
     number,
     phrase,
     source,
@@ -78,8 +80,10 @@ def show(
             for event in batch:
                 put(lines.of(event))
             if batch:
+                put(lines.scrolled())
                 out.flush()
         put(lines.rest())
+        put(lines.screen())
         put(lines.ended())
         out.flush()
     except KeyboardInterrupt:
@@ -98,6 +102,7 @@ class _Lines:
         """The step whose group is open; groups cannot be nested."""
         self._silent = True
         self._unknown: dict[str, int] = {}
+        self._shown: list[str] = []
 
     def joined(self) -> Iterator[str]:
         """What there is to say of a state that was joined late."""
@@ -115,6 +120,7 @@ class _Lines:
         for message in state.messages.values():
             if not message.completed and (end := _unfinished(message)):
                 self._open[message.message_id] = end
+        yield from self.screen()
         if state.completed is not None:
             yield from self.rest()
             yield from self._ended(state.completed, "")
@@ -125,9 +131,13 @@ class _Lines:
         finished = event.type == "run.completed"
         if finished or event.type == "message.started":
             yield from self.rest()
+        if finished:
+            yield from self.screen()
         elif event.type in ("step.started", "text.delta"):
             yield from self._flush("")  # thoughts have no end of their own: they end where doing or writing begins
         self._state.apply(event)
+        if event.type == "terminal.resized" and self._state.terminal is not None:
+            yield from self.scrolled()  # from here on they are collected
         data = event.data if isinstance(event.data, dict) else {}
         if event.type in ("plan.created", "plan.updated"):
             yield from self._plan(self._state.plan, before if event.type == "plan.updated" else ())
@@ -170,6 +180,24 @@ class _Lines:
             count = _count(sum(self._unknown.values()), "event")
             yield self._line("run", f"{count} of types that durastream does not know ({types}): see durastream events")
 
+    def scrolled(self) -> Iterator[str]:
+        """The lines that have left the screen of the agent's terminal since the last call."""
+        if self._state.terminal is None:
+            return
+        grid = self._state.terminal.grid
+        gone, grid.scrolled = grid.scrolled, []
+        for text in gone or ():
+            yield self._line("screen", visible(text, keep=""))
+
+    def screen(self) -> Iterator[str]:
+        """What stands on it; the same is not said twice."""
+        yield from self.scrolled()
+        lines = last_lines(self._state)
+        if lines != self._shown:
+            for text in lines:
+                yield self._line("screen", text)
+        self._shown = lines
+
     def rest(self) -> Iterator[str]:
         """The unfinished lines, at the end of the events."""
         for name in list(self._open):
@@ -179,7 +207,7 @@ class _Lines:
         self._silent = False
         if self._groups:
             text = text.replace("##[", "# #[")  # a command to the runner, wherever it stands
-        if self._color and text[:1] in _COLORS and kind not in ("text", "thinking", "log"):
+        if self._color and text[:1] in _COLORS and kind not in ("text", "thinking", "log", "screen"):
             text = f"\x1b[{_COLORS[text[0]]}m{text[0]}\x1b[0m{text[1:]}"
         return f"{self._prefix()} {kind:<8} {text}".rstrip()
 

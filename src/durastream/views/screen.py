@@ -20,7 +20,7 @@ from durastream.views.overlay import over
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
 from durastream.views.progress import progress_line
 from durastream.views.safe import visible
-from durastream.views.words import MARK, amount, clock, duration, headline, number, phrase, status
+from durastream.views.words import MARK, amount, clock, duration, headline, last_lines, number, phrase, status
 from durastream.views.zoom import zoomed
 
 __all__ = ["Frame", "picture", "render", "summary"]
@@ -70,6 +70,8 @@ def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", se
     now = _now(state, None)
     lines = _head(state, now, run_id, width, 24)
     lines += natural([*sections_of_work(state, now), *sections_of_text(state)], width)
+    if shown := last_lines(state):
+        lines += [line(), *map(line, shown)]
     if seal:  # on a line of its own, whole, to be copied
         lines += [line(), line(f"seal {phrase(seal)}", "dim")]
     if note:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 from typing import Any
 
 from durastream.state import RunState, Step
-from durastream.views.safe import one_line
+from durastream.views.safe import one_line, visible
 
 __all__ = [
     "MARK",
@@ -22,8 +23,10 @@ __all__ = [
     "evaluated",
     "finding",
     "headline",
+    "last_lines",
     "number",
     "phrase",
+    "shortened",
     "source",
     "status",
     "step_failure",
@@ -124,9 +127,23 @@ def command(started: Mapping[str, Any] | None) -> str:
     return phrase((started or {}).get("callable"))
 
 
+def shortened(silence: float, limit: float | None) -> str:
+    """That a silence of so many seconds is played as another; nothing of none."""
+    if not silence or limit is None:
+        return ""
+    return f"a silence of {duration(silence)} is played as {limit:g} s; --idle-limit off keeps it"
+
+
 def headline(state: RunState, run_id: str = "") -> str:
     """What a run is called: its name, else its command, else its id."""
     return phrase((state.started or {}).get("name"), 80) or command(state.started) or phrase(run_id, 80) or "run"
+
+
+def last_lines(state: RunState) -> list[str]:
+    """What the agent's terminal shows, if it runs on one, from the first line that is not blank: safe to print."""
+    if state.terminal is None:
+        return []
+    return [visible(text, keep="") for text in dropwhile(lambda text: not text, state.terminal.grid.text())]
 
 
 def step_failure(step: Step) -> str:

@@ -1,0 +1,151 @@
+"""A table of runs that stays on the screen, a line each. The one that is chosen can be attached to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from durastream.standing import Standing
+from durastream.views.frame import line, pair
+from durastream.views.keys import Keys, Signals
+from durastream.views.panels import STYLE
+from durastream.views.screen import Frame
+from durastream.views.words import MARK, duration, phrase
+
+__all__ = ["Board", "render", "show"]
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the runs."""
+
+_HINT = "↑↓ choose · Enter attach · q leave"
+
+Board = Callable[[int], Sequence[Standing]]
+"""`board(details)`: how the runs stand now; of so many finished ones more than the list says."""
+
+
+def render(
+    runs: Sequence[Standing], *, width: int, height: int, now: float, chosen: str = "", title: str = "", note: str = ""
+) -> Frame:
+    """The table in at most `width` by `height` cells. `now` is in seconds since the epoch."""
+    live = sum(1 for run in runs if run.status == "running")
+    head = line("durastream", "bold")
+    head.append_text(line(f"  {title}", "dim"))
+    count = line(f"{live} running", "green" if live else "dim")
+    count.append_text(line(f" of {len(runs)}", "dim"))
+    lines = [pair(head, count, width), line("─" * width, "dim")][: 2 if height >= 8 else 1]
+    foot = [pair(line(note, "yellow"), line(_HINT, "dim"), width)] if height >= 4 else []
+    room = max(0, height - len(lines) - len(foot))
+    place = next((at for at, run in enumerate(runs) if run.run_id == chosen), 0)
+    first = min(max(0, place - room // 2), max(0, len(runs) - room))
+    names = min(max((len(run.name) for run in runs[first : first + room]), default=0), 24 if width >= 100 else 14)
+    rows = [_row(run, width, names, now, chosen=run.run_id == chosen) for run in runs[first : first + room]]
+    if not runs:
+        rows = [line(), line("no runs here yet: durastream run -- COMMAND", "dim")][:room]
+    rows += [line()] * (room - len(rows))
+    return Frame([*lines, *rows, *foot][:height], width)
+
+
+def _row(run: Standing, width: int, names: int, now: float, *, chosen: bool) -> Text:
+    mark = MARK.get(run.status, "?")
+    style = "yellow" if run.status in ("cancelled", "interrupted", "orphaned") else STYLE.get(mark, "")
+    text = line(f"{mark} ", style)
+    text.append_text(line(f"{phrase(run.run_id, 64):<6}  ", "dim"))
+    stands = phrase(run.status, 12) + (" !" if run.reconciled is False else "")
+    spent = duration(run.duration)
+    if run.duration is None and run.status == "running" and run.started is not None:
+        spent = duration(max(0.0, now - run.started), whole=True)
+    text.append_text(line(f"{stands:<12}", style))
+    text.append_text(line(f"{spent:>7}  "))
+    text.append_text(line(f"{f'{run.done}/{run.planned}' if run.planned else '':>5}  "))
+    name = line(phrase(run.name, 80), "bold" if run.status == "running" else "")
+    name.truncate(names, overflow="ellipsis", pad=True)
+    text.append_text(name)
+    if run.step and run.status == "running":
+        text.append_text(line(f"  ▶ {phrase(run.step, 60)}", "cyan"))
+    if run.words:
+        text.append_text(line(f"  {phrase(run.words, 200)}", "dim"))
+    text.truncate(width, overflow="ellipsis", pad=chosen)
+    if chosen:
+        text.stylize("reverse")
+    return text
+
+
+def show(
+    board: Board,
+    *,
+    console: Console,
+    keys: Keys,
+    title: str = "",
+    chosen: str = "",
+    wall: Callable[[], float] = time.time,
+) -> str:
+    """Show the table until a run is chosen, whose id is returned, or the viewer leaves, which returns nothing.
+
+    `q` and Ctrl-C leave.
+    """
+    screen = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    with Signals() as signals, keys, screen as live:
+        try:
+            return _choose(board, live, console, keys, signals, title, chosen, wall)
+        except (KeyboardInterrupt, OSError):
+            return ""
+
+
+def _choose(
+    board: Board,
+    live: Live,
+    console: Console,
+    keys: Keys,
+    signals: Signals,
+    title: str,
+    chosen: str,
+    wall: Callable[[], float],
+) -> str:
+    runs: Sequence[Standing] = ()
+    painted: object = None
+    looked_at = float("-inf")
+    while True:
+        width, height = console.size
+        if wall() - looked_at >= LOOK_EVERY or wall() < looked_at:
+            runs, looked_at = board(1), wall()
+        ids = [run.run_id for run in runs]
+        place = ids.index(chosen) if chosen in ids else 0
+        chosen = ids[place] if ids else ""
+        now = wall()
+        if painted != (shown := (runs, chosen, int(now), width, height)):
+            painted = shown
+            live.update(render(runs, width=width, height=height, now=now, chosen=chosen, title=title), refresh=True)
+        keys.wait(LOOK_EVERY)
+        if signals.suspend or signals.resumed:
+            _pause(console, keys, signals)
+            painted = None
+        if signals.take_interrupt():
+            return ""
+        for key in keys.read():
+            if key in ("q", "d", "\x04"):
+                return ""
+            if key == "enter" and chosen:
+                return chosen
+            step = {"up": -1, "k": -1, "down": 1, "j": 1, "pgup": 3 - height, "pgdn": height - 3}.get(key, 0)
+            step = {"home": -len(ids), "end": len(ids)}.get(key, step)
+            place = min(max(place + step, 0), max(0, len(ids) - 1))
+            chosen = ids[place] if ids else ""
+
+
+def _pause(console: Console, keys: Keys, signals: Signals) -> None:
+    """Ctrl-Z: give the terminal back, stop, and take it again when the process goes on."""
+    if signals.suspend:
+        console.set_alt_screen(False)
+        console.show_cursor(True)
+        keys.give_back()
+        signals.stop_here()
+    signals.resumed = False
+    with suppress(OSError):
+        keys.take()
+        console.set_alt_screen(True)
+        console.show_cursor(False)
