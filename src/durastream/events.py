@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -206,10 +207,30 @@ def loads(body: str, digest: bytes = b"") -> Event:
 
 
 def loads_many(rows: Iterable[tuple[str, bytes]]) -> list[Event]:
-    """Read many stored events, about three times faster than one by one. Raises as `loads` does."""
+    """Read many stored events, about four times faster than one by one. Raises as `loads` does."""
     from pydantic_core import from_json  # 50 ms to import: a command that reads one event does not pay it
 
-    return [_event(from_json(body, allow_inf_nan=False), body, digest) for body, digest in rows]
+    found = []
+    make = tuple.__new__  # as Event(…) and Src(…), without a call into Python for each
+    for body, digest in rows:
+        raw = from_json(body, allow_inf_nan=False, cache_strings="keys")
+        fields = _five(raw)
+        where = raw.get("src")
+        if tuple(map(type, fields)) != _KINDS or not -_LONGEST_RUN < fields[2] < _LONGEST_RUN:
+            found.append(_event(raw, body, digest))  # which says what is wrong, if anything is
+            continue
+        src = None
+        if where is not None:
+            src = make(Src, (*_two(where), None)) if len(where) == 2 else _src(where)
+            if type(src[0]) is not str or type(src[1]) is not int:
+                src = _src(where)
+        found.append(make(Event, (*fields, src, "late" in raw, body, digest)))
+    return found
+
+
+_KINDS = (int, str, float, str, dict)
+_five = itemgetter("seq", "ts", "t", "type", "data")
+_two = itemgetter("stream", "offset")
 
 
 def genesis(run_id: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from durastream.events import Event
 
-__all__ = ["LOG_LINES", "SHORT", "Message", "RunState", "Step", "fold"]
+__all__ = ["LOG_LINES", "SHORT", "Message", "RunState", "Step", "fold", "fork", "summary"]
 
 LOG_LINES = 200
 """How many of the last log lines a state keeps."""
@@ -115,6 +115,13 @@ class Message:
         self._kept = self._kept + text if self.length <= SHORT else ""
         return text
 
+    def carry(self, other: Message) -> None:
+        """Count the text of another message as one's own, drained."""
+        other.drain()
+        self.length = other.length
+        self._digest = other._digest.copy()
+        self._kept = other._kept
+
     def short(self) -> str | None:
         """The whole text, drained parts included, if it has at most `SHORT` characters."""
         return self._kept + self.text if self.length <= SHORT else None
@@ -187,7 +194,7 @@ class Step:
         self.output: Any = None
 
     def dump(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+        return {name: getattr(self, name) for name in _STEP_FIELDS}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> Step:
@@ -195,6 +202,9 @@ class Step:
         for name in cls.__slots__:
             setattr(step, name, saved[name])
         return step
+
+
+_STEP_FIELDS = tuple(sorted(Step.__slots__))
 
 
 class RunState:
@@ -211,6 +221,7 @@ class RunState:
         "errors",
         "log",
         "malformed",
+        "malformed_seq",
         "messages",
         "plan",
         "plan_seq",
@@ -254,6 +265,8 @@ class RunState:
         self.log: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
         self.rejected = 0
         self.malformed = 0
+        self.malformed_seq: int | None = None
+        """The first event that did not have the fields of its type, if this state was folded from the start."""
 
     @property
     def status(self) -> str:
@@ -314,6 +327,13 @@ class RunState:
             self._take(type_, data)
         except (KeyError, TypeError, ValueError, AttributeError):
             self.malformed += 1
+            if self.malformed_seq is None:
+                self.malformed_seq = seq
+
+    def extend(self, message_id: str, text: str, last: Event) -> None:
+        """Take pieces of one message that follow each other in the log, put together; `last` is the last of them."""
+        self.seq, self.ts, self.t = last.seq, last.ts, last.t
+        self._message(message_id).append(text)
 
     def _message(self, message_id: str) -> Message:
         message = self.messages.get(message_id)
@@ -469,6 +489,23 @@ class RunState:
         state.rejected = saved["rejected"]
         state.malformed = saved["malformed"]
         return state
+
+
+def fork(state: RunState) -> RunState:
+    """What a late joiner knows: the state as it is saved and loaded, with text that was drained counted, not held."""
+    joined = RunState.load(state.dump(text=False))
+    for message in (*state.messages.values(), state.reasoning):
+        known = joined.reasoning if message is state.reasoning else joined.messages.get(message.message_id)
+        if known is not None:
+            known.carry(message)
+    return joined
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """Equal for two states that know the same; of text it holds length and hash."""
+    texts = {message.message_id: (message.length, message.sha256()) for message in state.messages.values()}
+    thought = (state.reasoning.length, state.reasoning.sha256())
+    return {**state.dump(text=False), "texts": texts, "reasoning": thought}
 
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import formats, importing, inspect, listing, manage
+from durastream.cli import formats, importing, inspect, listing, manage, verifying
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -54,7 +54,7 @@ def _global(
     "run",
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
     epilog="Exits with the agent's exit code; 128+n for signal n, 127 not found, 126 not executable, "
-    "125 when durastream could not record.",
+    "125 when durastream could not record, 120 with --strict when the run does not reconcile.",
 )
 def run_command(
     command: Annotated[
@@ -73,12 +73,15 @@ def run_command(
     line_buffered: Annotated[
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 120 when the agent ended well and the run does not reconcile.")
+    ] = False,
 ) -> int:
     """Record a command, and watch it live."""
     from durastream.cli.foreground import run
 
     request = Request(
-        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered
+        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered, strict
     )
     check(request)
     return run(request)
@@ -132,16 +135,62 @@ def replay_command(
     return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view)
 
 
-@app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")
+@app.command(
+    "verify",
+    epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read. Options may also stand "
+    "in [tool.durastream.verify] of pyproject.toml, or in [verify] of durastream.toml.",
+)
 def verify_command(
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="CODE", help="Only these rules or families; may be repeated."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these rules or families; may be repeated.")
+    ] = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(
+            "--severity", metavar="LEVEL", help="The least that counts: error, warning, info. [default: warning]"
+        ),
+    ] = None,
+    first_event: Annotated[
+        str | None, typer.Option("--first-event", metavar="TIME", help="Something must be visible this soon, e.g. 2s.")
+    ] = None,
+    max_silence: Annotated[
+        str | None, typer.Option("--max-silence", metavar="TIME", help="No pause may be longer, e.g. 30s.")
+    ] = None,
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Are files that were made still there, and the same?")
+    ] = False,
     json_: Json = False,
+    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")] = None,
+    sarif: Annotated[str | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF, too.")] = None,
     store: Store = None,
 ) -> int:
-    """Check a recording: is it whole, is the answer what was streamed?"""
-    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, as_json=json_)
+    """Check recordings: is the answer what was streamed?"""
+    options = {
+        "select": select or None,
+        "ignore": ignore or None,
+        "severity": severity,
+        "first-event": first_event,
+        "max-silence": max_silence,
+        "artifacts": artifacts or None,
+    }
+    output = verifying.Output(json_, junit, sarif)
+    return verifying.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, options=options, output=output)
+
+
+@app.command("rules")
+def rules_command(
+    code: Annotated[str | None, typer.Argument(metavar="CODE", help="A rule or a family; all if left out.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one list.")] = False,
+) -> int:
+    """List what verify looks at, or tell one rule in full."""
+    return verifying.list_rules(code, as_json=json_)
 
 
 @app.command("list")
@@ -238,7 +287,7 @@ def rederive_command(
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     store: Store = None,
 ) -> int:
-    """Read the raw bytes of a finished run anew, into a new run, and show what changed."""
+    """Read the raw bytes of a finished run anew, into a new run."""
     return importing.derive(attached_store(store), run, format_, log)
 
 

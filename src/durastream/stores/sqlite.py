@@ -336,7 +336,7 @@ class SqliteReader:
     def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
         try:
             found = loads_many([(body, digest) for _, body, digest in rows])
-            if all(map(_fits, rows, found)):
+            if _fit(rows, found):
                 return found
         except _UNREADABLE:
             pass
@@ -399,29 +399,56 @@ class SqliteReader:
         texts.pop(REASONING, None)
         return texts
 
+    def draft_pieces(self) -> Iterator[tuple[str, str]]:
+        for message_id, since in self._query("select message_id, since from messages"):
+            if message_id == REASONING:
+                continue
+            yield message_id, ""
+            try:
+                for piece in self._pieces(message_id, since or 0, None):
+                    yield message_id, piece
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the stored drafts cannot be read: {error}") from error
+
     def _texts(self, since: dict[str, int], upto: int | None) -> dict[str, str]:
-        texts = {}
-        for message_id, seq in since.items():
-            rows = self._query(
-                "select text from message_chunks where message_id = ? and seq > ? and seq <= ? order by chunk",
-                message_id,
-                seq,
-                upto if upto is not None else 1 << 62,
-            )
-            texts[message_id] = "".join(_unpack(row[0]) for row in rows)
-        return texts
+        return {message_id: "".join(self._pieces(message_id, seq, upto)) for message_id, seq in since.items()}
+
+    def _pieces(self, message_id: str, since: int, upto: int | None) -> Iterator[str]:
+        """The chunks of a message in order, some at a time: a draft may be larger than memory."""
+        at, chunk = since, 1 << 62  # behind all of the last retraction
+        while rows := self._query(
+            "select seq, chunk, text from message_chunks"
+            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit 200",
+            message_id,
+            at,
+            chunk,
+            upto if upto is not None else 1 << 62,
+        ):
+            at, chunk, _ = rows[-1]
+            for _, _, text in rows:
+                yield _unpack(text)
 
     def snapshots(self) -> Sequence[int]:
         return [row[0] for row in self._query("select seq from snapshots order by seq")]
 
-    def snapshot(self, seq: int) -> RunState:
+    def snapshot(self, seq: int, *, text: bool = True) -> RunState:
         rows = self._query("select state from snapshots where seq = ?", seq)
         try:
             saved = json.loads(unpack(rows[0][0]))
             if saved["seq"] != seq:
                 raise ValueError(f"it is of event {saved['seq']}")
-            since = {message["message_id"]: message["since"] for message in saved["messages"]}
-            texts = self._texts({**since, REASONING: 0}, seq)
+            if not text:
+                state = RunState.load(saved, {}, "")
+                for message in (*state.messages.values(), state.reasoning):
+                    id_, since = (
+                        (message.message_id, message.since) if message is not state.reasoning else (REASONING, 0)
+                    )
+                    for piece in self._pieces(id_, since, seq):
+                        message.append(piece)
+                        message.drain()
+                return state
+            starts = {message["message_id"]: message["since"] for message in saved["messages"]}
+            texts = self._texts({**starts, REASONING: 0}, seq)
             return RunState.load(saved, texts, texts.pop(REASONING))
         except (*_UNREADABLE, IndexError, AttributeError, RecursionError) as error:
             raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
@@ -487,6 +514,15 @@ def _check(db: sqlite3.Connection, path: str) -> None:
 def _fits(row: tuple[int, str, bytes], event: Event) -> bool:
     """Whether an event is the one that its row says; what the chain hashes must be text, the hash 32 bytes."""
     return row[0] == event.seq and type(row[1]) is str and type(row[2]) is bytes and len(row[2]) == 32
+
+
+def _fit(rows: Sequence[tuple[int, str, bytes]], events: Sequence[Event]) -> bool:
+    """The same for many, which nearly always fit."""
+    return (
+        [row[0] for row in rows] == [event[0] for event in events]
+        and {type(row[1]) for row in rows} <= {str}
+        and {(type(row[2]), len(row[2])) for row in rows} <= {(bytes, 32)}
+    )
 
 
 def _readable(text: bytes) -> str:

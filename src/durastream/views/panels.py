@@ -18,6 +18,7 @@ from durastream.views.frame import Section, line, row, wrap
 from durastream.views.words import (
     MARK,
     amount,
+    by_durastream,
     duration,
     ending,
     finding,
@@ -257,13 +258,14 @@ def _sources(state: RunState) -> Section | None:
 
 
 def _checks(state: RunState) -> Section | None:
-    if not state.checks:
+    checks = [check for check in state.checks if not by_durastream(check)]  # those are told by the verdict
+    if not checks:
         return None
-    passed = sum(1 for check in state.checks if check.get("outcome") == "pass")
+    passed = sum(1 for check in checks if check.get("outcome") == "pass")
 
     def pick(width: int, room: int) -> list[Text]:
-        bad = [check for check in state.checks if check.get("outcome") != "pass"][-room:]
-        good = [check for check in state.checks[-room:] if check.get("outcome") == "pass"]
+        bad = [check for check in checks if check.get("outcome") != "pass"][-room:]
+        good = [check for check in checks[-room:] if check.get("outcome") == "pass"]
         lines = []
         for check in (bad + good)[:room]:
             mark = MARK.get(word(check.get("outcome")), "?")
@@ -274,7 +276,7 @@ def _checks(state: RunState) -> Section | None:
             )
         return lines
 
-    return Section("checks", pick, note=f"{passed}/{len(state.checks)}", rank=5)
+    return Section("checks", pick, note=f"{passed}/{len(checks)}", rank=5)
 
 
 def _errors(state: RunState) -> Section | None:
