@@ -17,7 +17,7 @@ from durastream.verify import Checker, Kept, Report, cut_points
 
 __all__ = ["check"]
 
-_SNAPSHOTS = 6
+_SNAPSHOTS = 3
 _PIECE = 1 << 20
 
 

@@ -27,6 +27,7 @@ __all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "verify"]
 
 _CUTS = 16
 _ALL_CUTS = 2000
+_MANY = 20_000
 _PACKET = ("status", "answer", "sources", "checks", "steps", "usage")
 
 
@@ -103,9 +104,8 @@ class Checker:
         for part in self._parts(events):
             self._fold(part)
         if self._coverage:
-            for event in events:
-                if event.src is not None and event.src.stream in self._coverage:
-                    self._coverage[event.src.stream].take(event.seq, event.src)
+            for name, coverage in self._coverage.items():
+                coverage.take_many([event for event in events if event[5] is not None and event[5][0] == name])
         for message in self.state.messages.values():
             message.drain()
         self.state.reasoning.drain()
@@ -355,7 +355,8 @@ def cut_points(last: int) -> list[int]:
     """Where late join is tried: everywhere in a short run, spread over a long one, its ends included."""
     if last <= _ALL_CUTS:
         return list(range(1, last + 1))
-    return [1 + index * (last - 1) // (_CUTS - 1) for index in range(_CUTS)]
+    count = _CUTS if last <= _MANY else 3  # each looks at the whole state, which may be large by then
+    return [1 + index * (last - 1) // (count - 1) for index in range(count)]
 
 
 def verify(run_id: str, events: Sequence[Event], kept: Kept = Kept(), policy: Policy = Policy()) -> Report:

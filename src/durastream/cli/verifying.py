@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -52,6 +53,8 @@ def verify(
         raise UsageError("name runs or say --all, not both")
     if seal is not None and (all_runs or len(refs) > 1):
         raise UsageError("--seal is of one run")
+    gc.freeze()  # as in the recorder: a batch is thousands of small objects without a cycle
+    gc.set_threshold(200_000, 20, 100)
     settings = find_settings(current_folder())
     settings.policy({}, options)  # words that are off are told before anything is read
     finish_orphans(store)

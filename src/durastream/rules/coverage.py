@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
-from durastream.events import Src
+from durastream.events import Event, Src
 from durastream.rules.finding import Finding
 
 __all__ = ["Coverage"]
@@ -52,6 +53,20 @@ class Coverage:
         if not self._reach(end) and self._beyond is None:
             self._beyond = (seq, end)
         self._start, self._at = offset, end
+
+    def take_many(self, events: Sequence[Event]) -> None:
+        """The places of the next events of this stream; line after line, as nearly all are, at once."""
+        offsets = [event[5][1] for event in events if event[5] is not None and event[5][2] is None]
+        if len(offsets) == len(events) > 1 and offsets[0] == self._at and self._reach(offsets[-1]):
+            start = self._at - self._window_at
+            lines = self._window[start : offsets[-1] - self._window_at].split(b"\n")
+            starts = accumulate([len(line) + 1 for line in lines[:-1]], initial=self._at)
+            if not lines[-1] and list(starts) == offsets:
+                events = events[-1:]
+                self._at = offsets[-1]
+        for event in events:
+            if event[5] is not None:
+                self.take(event[0], event[5])
 
     def _skip(self, offset: int, seq: int | None) -> None:
         """Pass over bytes without an event: a blank line is none."""
