@@ -64,7 +64,7 @@ def _wrapped(text: str, width: int, lead: str) -> list[str]:
 
 def rule_lines(rule: Rule, width: int) -> list[str]:
     """A rule, told in full."""
-    lines = [f"{rule.code}  {rule.severity}, {rule.family}: {FAMILIES[rule.family]}", ""]
+    lines = [f"{rule.code}  {rule.severity}", f"{rule.family}: {FAMILIES[rule.family]}", ""]
     for lead, text in (("", rule.promise), ("", rule.meaning), ("→ ", rule.ask), ("  ", rule.example)):
         lines += wrap(text, max(30, width), initial_indent=lead, subsequent_indent=" " * len(lead))
     return lines
