@@ -236,3 +236,55 @@ def test_a_target_is_loaded() -> None:
     assert load("os.path:join") is os.path.join
     with pytest.raises(NoTarget):
         load("os.path")
+
+
+FRAMEWORK = """
+CHUNK = {"event": "on_chat_model_stream", "run_id": "m", "parent_ids": ["r"], "data": {"chunk": {"content": "Hello"}}}
+TOOL = {"event": "on_tool_start", "name": "lookup", "run_id": "t", "parent_ids": [], "data": {"input": {}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def main(): return iter([CHUNK])",
+        "def main():\n  yield CHUNK",
+        "async def main():\n  yield CHUNK",
+        "class Stream:\n  async def __aenter__(self): return main()\n  async def __aexit__(self, *_): pass\n"
+        "async def main():\n  yield CHUNK\ndef entered(): return Stream()",
+    ],
+)
+def test_the_events_of_a_framework_are_told_as_a_tap_tells_them(tmp_path: Path, code: str) -> None:
+    ran = call(tmp_path, FRAMEWORK + code, "agents:entered" if "entered" in code else "agents:main")
+    assert ran.types == ["agent.identified", "text.delta"]
+    assert ran.state.answer is not None
+    assert ran.state.answer.text == "Hello"
+
+
+def test_the_stream_of_a_result_is_read_and_its_final_output_declared(tmp_path: Path) -> None:
+    code = """
+        class Result:
+            final_output = "Hello"
+            async def stream_events(self):
+                yield {"type": "raw_response_event", "data": {"type": "response.in_progress"}}
+        def main(): return Result()
+        class Other:
+            async def stream_events(self):
+                yield "Hello"
+        async def other(): return Other()
+        """
+    ran = call(tmp_path, code)
+    assert ran.types == ["agent.identified", "text.delta", "text.completed", "run.declared"]
+    (tmp_path / "events").unlink()
+    assert call(tmp_path, code, "agents:other").answer == "Hello"
+
+
+def test_what_a_framework_was_at_when_the_function_raised_has_failed(tmp_path: Path) -> None:
+    ran = call(tmp_path, FRAMEWORK + "def main():\n  yield TOOL\n  raise ValueError('no route')")
+    assert ran.code == 1
+    assert ran.types == ["agent.identified", "step.started", "step.completed", "error.raised"]
+
+
+def test_called_by_hand_the_events_of_a_framework_are_not_shown(tmp_path: Path) -> None:
+    ran = call(tmp_path, FRAMEWORK + "def main():\n  yield CHUNK\n  yield 'Hello'", recorded=False)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "Hello", "")

@@ -9,11 +9,13 @@ import sys
 import pytest
 from rich.console import Console
 
+from durastream.player import Player
 from durastream.replay import pace
 from durastream.state import RunState, fold
 from durastream.stores import Reader
 from durastream.stores.folder import open_reader
 from durastream.testing import FakeClock
+from durastream.timeline import Timeline
 from durastream.views.live import render
 
 SIZES = ((80, 24), (120, 40), (40, 12))
@@ -51,3 +53,18 @@ def test_live_joined_and_replayed_frames_are_the_same(demo: Reader, width: int, 
         assert frame(replayed, width, height) == expected
         assert frame(demo.state(n), width, height) == expected
         assert frame(fold(events[:n]), width, height) == expected
+
+
+def test_the_frame_after_a_seek_is_the_one_that_was_there(demo: Reader) -> None:
+    events = demo.read(0, 100_000)
+    clock, state = FakeClock(), RunState()
+    player = Player(Timeline(demo), state, clock=clock, sleep=clock.sleep)
+    end = len(events)
+    for n in (end // 2, 7, end // 2 + 3, 1, end, end - 40, 12, 13, 11):
+        player.to_seq(n)
+        assert frame(state, 80, 24) == frame(fold(events[:n]), 80, 24)
+    player.to_start()
+    for n in range(2, 40):
+        player.one_event()
+        fold(next(iter(player)), state)
+        assert frame(state, 80, 24) == frame(fold(events[:n]), 80, 24)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         run_id,
         source,
         step,
+        tap,
         text,
         usage,
     )
@@ -58,6 +59,7 @@ __all__ = [
     "run_id",
     "source",
     "step",
+    "tap",
     "text",
     "usage",
 ]

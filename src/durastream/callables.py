@@ -1,8 +1,9 @@
 """Runs a Python function as the agent: `python -P -m durastream.callables package.module:function [ARGUMENT…]`.
 
 The function gets the arguments as strings. What it returns or yields is the answer's text; what it yields in the form
-of an event is one: a mapping with `type` and `data`, a pair (type, data), an `Event`. Plain functions, coroutines,
-generators and async generators all work. Exit codes: 0, or what SystemExit says; 1 when the function raised; 2 when
+of an event is one: a mapping with `type` and `data`, a pair (type, data), an `Event`; and the events of an agent
+framework are told as `durastream.tap` tells them. Plain functions, coroutines, generators and async generators all
+work. Exit codes: 0, or what SystemExit says; 1 when the function raised; 2 when
 there is no such function.
 
 Cheap to import: the command line asks `looks_like_target` of every command.
@@ -13,12 +14,21 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from durastream import api
+from durastream.api import shapes
+from durastream.api.context import current
+from durastream.api.values import text_of
+
+if TYPE_CHECKING:
+    from durastream.api.listener import Listener
 
 __all__ = ["NoTarget", "load", "looks_like_target", "main", "play"]
+
+
+_ASYNC = ("__aiter__", "__await__", "__aenter__", "stream_events")
 
 
 class NoTarget(Exception):
@@ -59,63 +69,84 @@ def load(target: str) -> Callable[..., Any]:
 
 def play(returned: Any) -> None:
     """Record what a function returned, to its end: iterate it, await it, write it."""
-    if isinstance(returned, (AsyncIterator, Awaitable)):
-        import asyncio  # 60 ms to import, for async functions
+    player = _Player()
+    try:
+        if any(hasattr(returned, name) for name in _ASYNC):
+            import asyncio  # 60 ms to import, for async functions
 
-        returned = asyncio.run(_settle(returned))
-    while isinstance(returned, Iterator):
-        returned = _drain(returned)
-    _record(returned, yielded=False)
-
-
-async def _settle(returned: Any) -> Any:
-    while isinstance(returned, (AsyncIterator, Awaitable)):
-        if isinstance(returned, AsyncIterator):
-            async for item in returned:
-                _record(item, yielded=True)
-            returned = None
-        else:
-            returned = await returned
-    return returned
+            returned = asyncio.run(player.settle(returned))
+        while isinstance(returned, Iterator):
+            returned = player.drain(returned)
+        player.record(returned, yielded=False)
+    except BaseException as error:
+        player.cut(error)
+        raise
 
 
-def _drain(iterator: Iterator[Any]) -> Any:
-    """Record all that is yielded; what a generator returns in the end is given back."""
-    while True:
-        try:
-            item = next(iterator)
-        except StopIteration as end:
-            return end.value
-        _record(item, yielded=True)
+class _Player:
+    """What one function gives. The events of a framework are listened to as `durastream.tap` does."""
 
+    def __init__(self) -> None:
+        self._listener: Listener | None = None
 
-def _record(item: Any, *, yielded: bool) -> None:
-    event = _as_event(item) if yielded else None
-    if event is not None:
-        api.emit(event[0], **event[1])
-    elif isinstance(item, (bytes, bytearray)):
-        _say(item.decode(errors="replace"))
-    elif isinstance(item, str):
-        _say(item)
-    elif item is not None:
-        import json  # not at the top: see main, and what the command line pays
+    async def settle(self, returned: Any) -> Any:
+        """Await, enter and iterate until nothing is left to wait for."""
+        while True:
+            if hasattr(returned, "stream_events"):  # a result of the OpenAI Agents SDK
+                await self.settle(returned.stream_events())
+                if self._listener is not None:
+                    self._listener.end(returned)
+                returned = None
+            elif isinstance(returned, AsyncIterable):
+                async for item in returned:
+                    self.record(item, yielded=True)
+                returned = None
+            elif isinstance(returned, Awaitable):
+                returned = await returned
+            elif hasattr(returned, "__aenter__"):
+                async with returned as entered:
+                    returned = await self.settle(entered)
+            else:
+                return returned
 
-        _say(json.dumps(item, ensure_ascii=False, default=str) + "\n" * yielded)
+    def drain(self, iterator: Iterator[Any]) -> Any:
+        """Record all that is yielded; what a generator returns in the end is given back."""
+        while True:
+            try:
+                item = next(iterator)
+            except StopIteration as end:
+                return end.value
+            self.record(item, yielded=True)
 
+    def record(self, item: Any, *, yielded: bool) -> None:
+        framed = yielded and shapes.format_of(item) is not None
+        event = shapes.as_event(item) if yielded and not framed else None
+        if framed:
+            self._hear(item)
+        elif event is not None:
+            api.emit(event[0], **event[1])
+        elif isinstance(item, (bytes, bytearray)):
+            _say(item.decode(errors="replace"))
+        elif isinstance(item, str):
+            _say(item)
+        elif item is not None:
+            import json  # not at the top: see main, and what the command line pays
 
-def _as_event(item: Any) -> tuple[str, dict[str, Any]] | None:
-    """Type and data of what has the form of an event."""
-    if isinstance(item, dict):
-        type_, data = item.get("type"), item.get("data")
-    elif hasattr(item, "type") and hasattr(item, "data"):  # Event and Pending, which are tuples too
-        type_, data = item.type, item.data
-    elif isinstance(item, tuple) and len(item) == 2:
-        type_, data = item
-    else:
-        return None
-    if isinstance(type_, str) and isinstance(data, dict) and all(isinstance(name, str) for name in data):
-        return type_, data
-    return None
+            _say(json.dumps(item, ensure_ascii=False, default=str) + "\n" * yielded)
+
+    def cut(self, error: BaseException) -> None:
+        """The function raised; the error itself is told by who called it."""
+        if self._listener is not None:
+            self._listener.cut(text_of(error))
+
+    def _hear(self, item: Any) -> None:
+        sink = current()
+        if self._listener is None and sink is not None:
+            from durastream.api.listener import Listener  # with the adapters: only where there is such a stream
+
+            self._listener = Listener(sink)
+        if self._listener is not None:
+            self._listener.hear(item)
 
 
 def _say(chunk: str) -> None:

@@ -168,7 +168,7 @@ class _New:
     def begin(self, fields: Mapping[str, Any]) -> None:
         started = {"run_id": self.info.run_id, "command": self.info.command, "cwd": self.info.cwd, **fields}
         started |= {"name": self.info.name, "tags": self.info.tags or None, "format": FORMAT}
-        started["versions"] = {"durastream": VERSION}
+        started |= {"versions": {"durastream": VERSION}, "raw": self._keep}
         known = {name: value for name, value in started.items() if value is not None}
         self._enter([own("run.started", known), own("message.started", {"message_id": "stdout", "role": "assistant"})])
 

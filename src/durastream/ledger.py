@@ -68,7 +68,7 @@ class Ledger:
         self._bell = bell
         self._seq, self._digest = writer.head
         self._rows: list[Row] = []
-        self._touched: set[str] = set()
+        self._touched: dict[str, None] = {}
         self._snapshot_seq = 0
         self._snapshot_after = 0.0
 
@@ -76,7 +76,7 @@ class Ledger:
         """Fold events that are stored: a recording that is written on is read from its start before."""
         known = list(events)
         self.course.follow(known, self.state)
-        self._drain()
+        self._drain(self.state.messages)
         self._snapshot_seq = self.state.seq
 
     def append(
@@ -100,19 +100,19 @@ class Ledger:
         """
         ts, t = at
         middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
-        messages, take = self.state.messages, self.state.take
+        state, messages = self.state, self.state.messages
         seq, digest = self._seq, self._digest
-        sha256, rows, touched = hashlib.sha256, self._rows, self._touched
+        sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
         visible, first = 0, 0
-
-        def store(type_: str, text: str, where: str) -> None:
-            nonlocal seq, digest
-            seq += 1
-            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
-            digest = sha256(digest + body.encode()).digest()
-            rows.append((seq, body, digest))
-
-        for type_, data, text, src in found:
+        for type_, data, text, src in found:  # the hot path
+            if type_ in _MESSAGE_TYPES:
+                message_id = data["message_id"]
+                touched[message_id] = None
+                if message_id not in messages and type_ != "message.started":
+                    opening = {"message_id": message_id, "role": "assistant"}
+                    self._seq, self._digest = seq, digest
+                    self.add([Pending("message.started", opening, dumps(opening))], at)
+                    seq, digest = self._seq, self._digest
             where = ""
             if src is not None:
                 stream, offset, length = src
@@ -123,20 +123,20 @@ class Ledger:
                 )
                 if late_until and offset < late_until[stream]:
                     where += ',"late":true'
-            if type_ in _MESSAGE_TYPES:
-                message_id = data["message_id"]
-                if message_id not in messages and type_ != "message.started":
-                    opening = {"message_id": message_id, "role": "assistant"}
-                    store("message.started", dumps(opening), "")
-                    take(seq, ts, t, "message.started", opening)
-                touched.add(message_id)
+            seq += 1
             if src is not None and type_ in VISIBLE:
                 visible += 1
-                first = first or seq + 1
+                first = first or seq
             if type_ in WATCHED:
-                self.course.note(seq + 1, type_, data, self.state, own=src is None)
-            store(type_, text, where)
-            take(seq, ts, t, type_, data)
+                self.course.note(seq, type_, data, state, own=src is None)
+            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
+            digest = sha256(digest + body.encode()).digest()
+            rows.append((seq, body, digest))
+            if type_ == "text.delta":  # nine of ten events: as `take` does, without the call
+                state.seq, state.ts, state.t = seq, ts, t
+                messages[data["message_id"]].append(data["text"])
+            else:
+                take(seq, ts, t, type_, data)
         self._seq, self._digest = seq, digest
         if visible:
             self.course.seen(t, visible, first)
@@ -147,8 +147,8 @@ class Ledger:
         Raises StoreError when the store does not take it. After the `last` one a late joiner finds a snapshot.
         """
         rows, self._rows = self._rows, []
-        touched, self._touched = self._touched, set()
-        chunks = self._drain()
+        touched, self._touched = self._touched, {}
+        chunks = self._drain(touched)
         keeps = self._writer.keeps_state
         messages = self.state.messages
         batch = Batch(
@@ -164,10 +164,17 @@ class Ledger:
             with contextlib.suppress(OSError):
                 os.pwrite(self._bell, b".", 0)
 
-    def _drain(self) -> list[Chunk]:
+    def rest(self) -> None:
+        """Nothing happens: store a snapshot if one is due, so that a late joiner has nothing to fold behind it."""
+        if self._writer.keeps_state:
+            snapshot = self._snapshot(last=False)
+            if snapshot is not None:
+                self._writer.append(Batch((), snapshot=snapshot))
+
+    def _drain(self, touched: Iterable[str]) -> list[Chunk]:
         """Take new text out of the state: the store has it, memory need not."""
         state = self.state
-        chunks = [Chunk(m.message_id, state.seq, text) for m in state.messages.values() if (text := m.drain())]
+        chunks = [Chunk(id_, state.seq, text) for id_ in touched if (text := state.messages[id_].drain())]
         if thought := state.reasoning.drain():
             chunks.append(Chunk(REASONING, state.seq, thought))
         return chunks

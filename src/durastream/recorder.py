@@ -133,6 +133,7 @@ class Recorder:
             started["format"] = FORMAT
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
+            started["raw"] = bool(self.meta.get("raw", True))
             message = {"message_id": "stdout", "role": "assistant"}
             opening = [own("run.started", started), own("message.started", message)]
             self._ledger.append(opening, (self.meta["started_at"], 0.0))
@@ -156,6 +157,7 @@ class Recorder:
             else:
                 if pause >= longest and not self.done:
                     _warm_up()
+                    self._ledger.rest()
                 time.sleep(pause)
                 pause = min(pause * 1.5, longest)
 

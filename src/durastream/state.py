@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from durastream.events import Event
 
-__all__ = ["LOG_LINES", "SHORT", "Message", "RunState", "Step", "fold", "fork", "summary"]
+__all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold", "fork", "summary"]
 
 LOG_LINES = 200
 """How many of the last log lines a state keeps."""
@@ -27,6 +27,18 @@ _MOST = 1e18
 _USAGE_SCOPES = ("run", "turn", "request", "thread")
 
 
+class Kept(Protocol):
+    """Text that a store keeps. How long it is is known; it is read when somebody asks for it."""
+
+    length: int
+
+    def text(self) -> str:
+        """All of it."""
+
+    def end(self, count: int) -> str:
+        """The last `count` characters, or more."""
+
+
 class Message:
     """A message as it grows. Text is kept in blocks: appending costs the same at 10 bytes and at 10 MB."""
 
@@ -34,6 +46,7 @@ class Message:
         "_blocks",
         "_digest",
         "_kept",
+        "_short",
         "_tail",
         "completed",
         "declared_length",
@@ -61,7 +74,8 @@ class Message:
         self._blocks: list[str] = []
         self._tail: list[str] = []
         self._digest = hashlib.sha256()
-        self._kept = ""
+        self._short = ""
+        self._kept: Kept | None = None
 
     def append(self, text: str) -> None:
         self.length += len(text)
@@ -71,21 +85,29 @@ class Message:
             self._blocks.append("".join(tail))
             tail.clear()
 
+    def keep(self, text: str | Kept) -> None:
+        """Begin with text that was there before."""
+        if isinstance(text, str):
+            if text:
+                self.append(text)
+        else:
+            self._kept = text
+            self.length = text.length
+
     def retract(self, reason: str, seq: int) -> None:
         """Take back all text so far; what was written stays in the log."""
         self.retracted.append(reason)
         self.since = seq
         self.completed = False
         self.declared_sha256 = self.declared_length = None
-        self.length = 0
-        self._blocks.clear()
-        self._tail.clear()
-        self._digest = hashlib.sha256()
-        self._kept = ""
+        self.forget()
 
     @property
     def text(self) -> str:
-        """The text held in memory: all of it, unless `drain` took some away."""
+        """The text: all of it, unless `drain` took some away."""
+        if self._kept is not None:
+            self._blocks.insert(0, self._kept.text())
+            self._kept = None
         if self._tail or len(self._blocks) > 1:
             self._blocks = ["".join((*self._blocks, *self._tail))]
             self._tail.clear()
@@ -101,6 +123,8 @@ class Message:
                     break
                 parts.append(piece if len(piece) <= missing else piece[-missing:])
                 missing -= len(piece)
+        if missing > 0 and self._kept is not None:
+            parts.append(self._kept.end(missing)[-missing:])
         return "".join(reversed(parts))
 
     def drain(self) -> str:
@@ -108,30 +132,36 @@ class Message:
 
         The recorder calls this after each batch, so that its memory does not grow with the draft.
         """
-        text = "".join((*self._blocks, *self._tail))
+        text = self.text
+        self._blocks.clear()
+        self._digest.update(text.encode())
+        self._short = self._short + text if self.length <= SHORT else ""
+        return text
+
+    def forget(self) -> None:
+        """Begin to count from nothing."""
+        self.length = 0
         self._blocks.clear()
         self._tail.clear()
-        self._digest.update(text.encode())
-        self._kept = self._kept + text if self.length <= SHORT else ""
-        return text
+        self._digest = hashlib.sha256()
+        self._short = ""
+        self._kept = None
 
     def carry(self, other: Message) -> None:
         """Count the text of another message as one's own, drained."""
         other.drain()
         self.length = other.length
         self._digest = other._digest.copy()
-        self._kept = other._kept
+        self._short = other._short
 
     def short(self) -> str | None:
         """The whole text, drained parts included, if it has at most `SHORT` characters."""
-        return self._kept + self.text if self.length <= SHORT else None
+        return self._short + self.text if self.length <= SHORT else None
 
     def sha256(self) -> str:
         """SHA-256 (hex) of the whole text as UTF-8, drained parts included."""
         digest = self._digest.copy()
-        for pieces in (self._blocks, self._tail):
-            for piece in pieces:
-                digest.update(piece.encode())
+        digest.update(self.text.encode())
         return digest.hexdigest()
 
     def dump(self) -> dict[str, Any]:
@@ -145,10 +175,11 @@ class Message:
             "declared_length": self.declared_length,
             "retracted": list(self.retracted),
             "since": self.since,
+            "length": self.length,
         }
 
     @classmethod
-    def load(cls, saved: Mapping[str, Any], text: str) -> Message:
+    def load(cls, saved: Mapping[str, Any], text: str | Kept) -> Message:
         message = cls(saved["message_id"], saved["role"])
         message.final = saved["final"]
         message.completed = saved["completed"]
@@ -156,8 +187,7 @@ class Message:
         message.declared_length = saved["declared_length"]
         message.retracted = list(saved["retracted"])
         message.since = saved["since"]
-        if text:
-            message.append(text)
+        message.keep(text)
         return message
 
 
@@ -194,13 +224,14 @@ class Step:
         self.output: Any = None
 
     def dump(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STEP_FIELDS}
+        """What is known of it; a run can have ten thousand, so what is not known is left out."""
+        return {name: value for name in _STEP_FIELDS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> Step:
-        step = cls(saved["step_id"], saved["title"], saved["kind"], saved["started"])
-        for name in cls.__slots__:
-            setattr(step, name, saved[name])
+        step = cls(saved["step_id"], saved["title"], saved["kind"], None)
+        for name, value in saved.items():
+            setattr(step, name, value)
         return step
 
 
@@ -461,11 +492,15 @@ class RunState:
         if text:
             saved["texts"] = {message.message_id: message.text for message in self.messages.values()}
             saved["reasoning"] = self.reasoning.text
+        saved["reasoning_length"] = self.reasoning.length
         return saved
 
     @classmethod
     def load(
-        cls, saved: Mapping[str, Any], texts: Mapping[str, str] | None = None, reasoning: str | None = None
+        cls,
+        saved: Mapping[str, Any],
+        texts: Mapping[str, str | Kept] | None = None,
+        reasoning: str | Kept | None = None,
     ) -> RunState:
         """The state that `dump` saved; texts and reasoning come along when they were kept elsewhere."""
         state = cls()
@@ -476,9 +511,7 @@ class RunState:
         state.steps = {step["step_id"]: Step.load(step) for step in saved["steps"]}
         known = saved.get("texts", {}) if texts is None else texts
         state.messages = {m["message_id"]: Message.load(m, known.get(m["message_id"], "")) for m in saved["messages"]}
-        thoughts = saved.get("reasoning", "") if reasoning is None else reasoning
-        if thoughts:
-            state.reasoning.append(thoughts)
+        state.reasoning.keep(saved.get("reasoning", "") if reasoning is None else reasoning)
         state.sources = {source["source_id"]: source for source in saved["sources"]}
         state.checks = list(saved["checks"])
         state.usage_parts = {key: dict(part) for key, part in saved["usage_parts"].items()}

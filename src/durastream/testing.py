@@ -79,6 +79,7 @@ class _Recording:
     def __init__(self, info: RunInfo) -> None:
         self.info = info
         self.batches: list[Batch] = []
+        self.snapshots: dict[int, str] = {}
 
     @property
     def head(self) -> Head:
@@ -129,6 +130,8 @@ class MemoryWriter:
         if batch.rows and batch.rows[0][0] != self.head.seq + 1:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         kept = Batch(tuple(batch.rows), tuple(batch.chunks), tuple(batch.messages), tuple(batch.raw), batch.snapshot)
+        if batch.snapshot is not None:
+            self._recording.snapshots[batch.rows[-1][0] if batch.rows else self.head.seq] = batch.snapshot
         self._recording.batches.append(kept)
         self.head = self._recording.head
 
@@ -174,16 +177,19 @@ class MemoryReader:
 
     def drafts(self) -> dict[str, str]:
         latest = {row.message_id: row.since for batch in self._recording.batches for row in batch.messages}
-        return {message_id: self._text(message_id, since, self.head().seq) for message_id, since in latest.items()}
+        last = self.head().seq
+        thoughts = self._text(REASONING, 0, last)
+        found = {message_id: self._text(message_id, since, last) for message_id, since in latest.items()}
+        return found | ({REASONING: thoughts} if thoughts else {})
 
     def draft_pieces(self) -> Iterator[tuple[str, str]]:
         return iter(self.drafts().items())
 
     def snapshots(self) -> Sequence[int]:
-        return sorted(self._snapshots())
+        return sorted(self._recording.snapshots)
 
     def snapshot(self, seq: int, *, text: bool = True) -> RunState:
-        kept = self._snapshots().get(seq)
+        kept = self._recording.snapshots.get(seq)
         if kept is None:
             raise Damaged(f"{self.path} has no snapshot at event {seq}")
         saved = json.loads(kept)
@@ -199,9 +205,6 @@ class MemoryReader:
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-    def _snapshots(self) -> dict[int, str]:
-        return {batch.rows[-1][0]: batch.snapshot for batch in self._recording.batches if batch.snapshot is not None}
 
     def _text(self, message_id: str, since: int, upto: int) -> str:
         chunks = (chunk for batch in self._recording.batches for chunk in batch.chunks)

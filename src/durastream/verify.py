@@ -273,8 +273,9 @@ class Checker:
             length, digest = sums.get(message_id) or (0, hashlib.sha256())
             digest.update(text.encode("utf-8", "replace"))
             sums[message_id] = (length + len(text), digest)
-        for message_id in sorted(self.state.messages.keys() | sums.keys()):
-            message = self.state.messages.get(message_id)
+        messages = {**self.state.messages, "#reasoning": self.state.reasoning}
+        for message_id in sorted(messages.keys() | sums.keys()):
+            message = messages.get(message_id)
             length, digest = sums.get(message_id) or (0, hashlib.sha256())
             streamed = message.length if message is not None else 0
             if length != streamed or (message is not None and digest.hexdigest() != message.sha256()):

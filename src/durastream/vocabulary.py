@@ -37,6 +37,7 @@ class RunStarted(_Data):
     versions: dict[str, str] = {}
     prompt: str | None = None
     parent_run_id: str | None = None
+    raw: bool | None = None
     imported: dict[str, JsonValue] | None = None
     derived_from: dict[str, JsonValue] | None = None
 
@@ -140,6 +141,12 @@ class QualityChecked(_Data):
 
 
 class UsageReported(_Data):
+    """What was used, alike in every format. What is unknown is absent, never 0.
+
+    `input_tokens` are all tokens of the prompt, those read from or written to a cache included; `cached_tokens` are
+    those of them that were read from a cache. `output_tokens` include reasoning; `reasoning_tokens` are those of them.
+    """
+
     scope: Literal["request", "turn", "run", "thread"] = "run"
     mode: Literal["add", "replace"] = "add"
     model: str | None = None

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hypothesis import strategies as st
+
 from durastream import answer
 from durastream.events import Pending
 from durastream.rules import severity_of
@@ -131,3 +133,15 @@ def lines(*values: Any) -> bytes:
     import json
 
     return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def changed(value: object, data: st.DataObject) -> object:
+    """A JSON value in which one thing is not what it was."""
+    odd = st.sampled_from([None, True, 0, -1, 1e300, 10**30, "", "x", [], {}, [[]], {"type": "x"}, "\U0001f642" * 3])
+    if isinstance(value, dict) and value and data.draw(st.booleans()):
+        key = data.draw(st.sampled_from(sorted(value)))
+        return {**value, key: changed(value[key], data)}
+    if isinstance(value, list) and value and data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:place], changed(value[place], data), *value[place + 1 :]]
+    return data.draw(odd)

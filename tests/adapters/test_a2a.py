@@ -141,7 +141,7 @@ def test_a_task_that_fails(state: str) -> None:
 
 def test_a_task_that_is_cancelled_is_not_complete() -> None:
     told = run(status("WORKING", "Looking", "w"), status("CANCELED"))
-    assert told.status(0) == "failed"
+    assert told.status(0) == "cancelled"
     assert told.steps("task") == {"Looking": "skipped"}
     assert told.of("error.raised") == []
 
@@ -150,7 +150,7 @@ def test_a_task_that_asks_waits_until_it_goes_on() -> None:
     asks = run(status("INPUT_REQUIRED", "Which planet?"))
     assert asks.state.approvals["s"]["title"] == "Which planet?"
     assert asks.state.declared == {"status": "waiting", "reason": "input-required"}
-    assert asks.status(0) == "failed"
+    assert asks.status(0) == "interrupted"
     goes_on = run(status("AUTH_REQUIRED"), status("WORKING"), artifact("Two."), status("COMPLETED"))
     assert goes_on.state.approvals["t"]["title"] == "auth-required"
     assert goes_on.state.approvals["t"]["decision"] == "answered"

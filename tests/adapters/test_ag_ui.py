@@ -44,7 +44,7 @@ def test_a_whole_run() -> None:
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     assert told.steps() == {"search": "ok"}
     assert told.steps("task") == {"Look up": "ok"}
-    assert told.state.steps["c1"].parent == "p1"
+    assert told.state.steps["c1"].parent == "plan/p1"
     assert told.state.steps["c1"].input == {"q": "moons of Mars"}
     assert [(source["url"], source["origin"]) for source in told.of("source.added")] == [
         ("https://example.org/mars", "tool"),
@@ -236,7 +236,7 @@ def test_a_plan_tool_tells_the_plan_and_is_no_step() -> None:
     )
     assert told.plan == {"Look up": "active", "Answer": "pending"}
     assert told.steps() == {"look": "ok"}
-    assert told.state.steps["c2"].parent == "p1"
+    assert told.state.steps["c2"].parent == "plan/p1"
 
 
 def test_steps_have_names_that_may_come_again() -> None:
@@ -272,6 +272,8 @@ def test_the_text_of_a_subagent_is_progress_of_its_step() -> None:
         {"type": "STEP_STARTED", "stepName": "its own", **mine},
         *call("c1", "write_todos", '{"todos":[{"content":"Its own","status":"pending"}]}', **mine),
         result("c1", "ok", **mine),
+        *call("c2", "look", **mine),
+        result("c2", "ok", **mine),
         {"type": "STATE_SNAPSHOT", "snapshot": {"plan": [{"title": "x", "status": "done"}]}, **mine},
         {"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/plan", "value": []}], **mine},
         {"type": "STEP_FINISHED", "stepName": "its own", **mine},
@@ -286,7 +288,8 @@ def test_the_text_of_a_subagent_is_progress_of_its_step() -> None:
     assert [progress["message"] for progress in told.of("step.progress")] == ["I read.", "More."]
     assert told.steps("agent") == {"reader": "ok"}
     assert told.state.steps["a1"].parent == "c0"
-    assert told.state.steps["c1"].parent == "a1"
+    assert told.state.steps["c2"].parent == "a1"
+    assert "c1" not in told.state.steps
     assert told.status() == "completed"
 
 
@@ -386,14 +389,14 @@ def test_a_run_that_stops_to_ask_is_not_complete() -> None:
     assert told.state.approvals["q1"]["title"] == "Delete it?"
     assert told.state.declared is not None
     assert told.state.declared["status"] == "waiting"
-    assert told.status(0) == "failed"
+    assert told.status(0) == "interrupted"
     by_graph = run({"type": "CUSTOM", "name": "on_interrupt", "value": "Delete it?"})
     assert by_graph.state.approvals["interrupt-1"]["title"] == "Delete it?"
-    assert by_graph.status(0) == "failed"
+    assert by_graph.status(0) == "interrupted"
 
 
 def test_a_cancelled_run_is_not_complete() -> None:
-    assert run(end={**END, "outcome": {"type": "cancelled"}}).status(0) == "failed"
+    assert run(end={**END, "outcome": {"type": "cancelled"}}).status(0) == "cancelled"
 
 
 def test_calls_that_are_left_to_the_client_are_not_open() -> None:
@@ -404,3 +407,8 @@ def test_calls_that_are_left_to_the_client_are_not_open() -> None:
 
 def test_an_event_that_is_not_known_is_kept() -> None:
     assert run({"type": "META", "x": 1}).of("raw.event")[0]["reason"] == "no mapping"
+
+
+def test_a_result_ends_a_call_whose_input_has_no_end() -> None:
+    told = run({"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "look"}, result("c", "ok"))
+    assert told.steps() == {"look": "ok"}

@@ -42,3 +42,16 @@ def test_the_usage_of_the_result_stands_for_that_of_the_messages() -> None:
 def test_it_is_known_by_the_id_of_its_thread() -> None:
     assert Amp.matches({"type": "user", "session_id": "T-1"}) == 2
     assert Amp.matches({"type": "user", "session_id": "1"}) == 0
+
+
+def test_the_files_that_its_tools_write() -> None:
+    def call(id_: str, name: str) -> dict[str, object]:
+        block = {"type": "tool_use", "id": id_, "name": name, "input": {"path": f"/{id_}"}}
+        return {"type": "assistant", "session_id": "T-1", "message": {"id": id_, "content": [block]}}
+
+    def back(id_: str) -> dict[str, object]:
+        block = {"type": "tool_result", "tool_use_id": id_, "content": "ok", "is_error": False}
+        return {"type": "user", "session_id": "T-1", "message": {"content": [block]}}
+
+    run = read([lines(INIT, call("a", "create_file"), back("a"), call("b", "edit_file"), back("b"))])
+    assert run.of("artifact.created") == [{"path": "/a", "action": "add"}, {"path": "/b", "action": "update"}]

@@ -56,8 +56,8 @@ def test_a_whole_message_whose_deltas_the_sdk_repeats(name: str) -> None:
             "origin": "native",
         }
     ]
-    assert told.state.reasoning.text == "Facts first.\n\n"
-    assert told.state.usage == {"input_tokens": 1200, "cached_tokens": 800, "output_tokens": 60}
+    assert told.state.reasoning.text == "Facts first."
+    assert told.state.usage == {"input_tokens": 1200 + 800, "cached_tokens": 800, "output_tokens": 60}
     assert told.state.agent["model"] == "m"
     assert told.of("artifact.created") == []
     assert told.of("raw.event") == []
@@ -193,6 +193,13 @@ def test_several_messages_are_turns_and_the_last_end_counts() -> None:
     cut = told(*first, start("m2"), *text("Tw"))
     assert cut.status(0) == "failed"
     assert cut.findings() == ["end-undeclared"]
+
+
+def test_a_blank_line_stands_between_thoughts() -> None:
+    def thought(index: int, text: str) -> list[dict[str, Any]]:
+        return block(index, {"type": "thinking_delta", "thinking": text}, type="thinking", thinking="")
+
+    assert told(start(), *thought(0, "One."), *thought(1, "Two.")).state.reasoning.text == "One.\n\nTwo."
 
 
 def test_thought_that_is_hidden_says_nothing() -> None:

@@ -10,7 +10,7 @@ from adapters_kit import Told, lines, read, trace
 from durastream.sources.adapters.claude import Claude
 
 ANSWER = "Mars has two moons: Phobos and Deimos [1]. The note is in notes.md.\n\n[1] https://example.org/mars"
-USAGE = {"input_tokens": 24, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
+USAGE = {"input_tokens": 24 + 61000 + 5200, "output_tokens": 910, "cached_tokens": 61000, "cost_usd": 0.0412}
 INIT = {"type": "system", "subtype": "init", "session_id": "s", "claude_code_version": "2.1.330", "model": "m"}
 
 
@@ -353,7 +353,7 @@ def test_of_several_results_the_last_one_counts() -> None:
 def test_usage_without_models_is_that_of_the_result_and_zeros_are_unknown() -> None:
     used = {"input_tokens": 4, "output_tokens": 2, "cache_read_input_tokens": 1}
     assert told(result(usage=used, total_cost_usd=0.1)).state.usage == {
-        "input_tokens": 4, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
+        "input_tokens": 5, "output_tokens": 2, "cached_tokens": 1, "cost_usd": 0.1
     }  # fmt: skip
     assert told(result(usage={"input_tokens": 0})).state.usage == {}
     assert told(result()).state.usage == {}
@@ -524,10 +524,10 @@ def test_a_summary_a_limit_and_news_are_lines_of_the_log() -> None:
         {"type": "auth_status", "isAuthenticating": True, "output": ["wait"]},
         {"type": "auth_status", "isAuthenticating": False, "output": [], "error": "no key"},
         system("api_retry", attempt=1, error="overloaded"),
-        system("compact_boundary"),
+        system("api_error", error={"headers": {"x-secret": "1"}}),
     )
     assert [line for _, line in run.state.log] == [
-        "Read two files", "rate limit: rejected", '["wait"]', "no key", "api_retry: overloaded", "compact_boundary"
+        "Read two files", "rate limit: rejected", '["wait"]', "no key", "api_retry: overloaded", "api_error"
     ]  # fmt: skip
 
 
@@ -570,9 +570,9 @@ def test_a_task_whose_number_is_not_told_is_kept_as_it_came() -> None:
     assert run.counts["raw.event"] == 1
 
 
-def test_a_plan_of_an_unexpected_shape_is_kept_as_it_came() -> None:
+def test_a_plan_of_an_unexpected_shape_is_a_step() -> None:
     run = told(assistant(call("p1", "TodoWrite", todos=[{"status": "pending"}])))
-    assert run.of("raw.event")[0]["reason"] == "unexpected shape: KeyError('content')"
+    assert run.of("step.started")[0]["input"] == {"todos": [{"status": "pending"}]}
 
 
 def test_a_list_of_tasks_tells_those_of_before_a_resume() -> None:
@@ -744,3 +744,8 @@ def test_any_line_with_a_session_and_the_shape_of_its_type_is_of_this_format(lin
 def test_a_line_says_when_it_was_written(told_: Any, time: float | None) -> None:
     assert Claude.when({"timestamp": told_}) == time
     assert Claude.when([]) is None
+
+
+def test_a_change_of_a_task_that_names_none_is_kept_as_it_came() -> None:
+    run = told(assistant(call("p1", "TaskUpdate", status="completed")))
+    assert run.of("raw.event")[0]["reason"] == "unexpected shape: KeyError('taskId')"

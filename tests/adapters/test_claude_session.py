@@ -72,14 +72,19 @@ def test_a_whole_session() -> None:
     ]
     assert session.of("artifact.created") == [{"path": "/home/me/proj/notes.md", "action": "update"}]
     assert session.state.reasoning.text == "Facts first.\n\n"
-    assert [declared["status"] for declared in session.of("run.declared")] == ["completed", "unfinished", "completed"]
+    declared = session.of("run.declared")
+    assert [end.get("status", "withdrawn") for end in declared] == ["completed", "withdrawn", "completed"]
     assert session.status() == "completed"
     assert session.findings() == []
 
 
 def test_usage_counts_each_message_once_with_its_last_amounts() -> None:
     session = read([FILE.read_bytes()])
-    assert session.state.usage == {"input_tokens": 8 * 4, "cached_tokens": 8 * 12000, "output_tokens": 240}
+    assert session.state.usage == {
+        "input_tokens": 8 * (4 + 12000 + 900),
+        "cached_tokens": 8 * 12000,
+        "output_tokens": 240,
+    }
     assert session.state.usage_parts["run/claude-haiku-5"]["output_tokens"] == 30
 
 
@@ -111,6 +116,7 @@ def test_each_line_has_its_time() -> None:
 
 def test_a_prompt_without_an_answer_leaves_the_session_unfinished() -> None:
     session = told(line("user", "One?"), said("One."), line("user", "Two?"))
+    assert session.of("run.declared")[-1] == {"withdrawn": True}
     assert session.status() == "failed"
     assert told(line("user", "One?"), said("One.", stop="tool_use")).findings() == ["end-undeclared"]
 
@@ -130,7 +136,7 @@ def test_an_interrupted_turn_is_no_answer() -> None:
         system("turn_duration"),
     )
     assert session.state.declared == {"status": "interrupted"}
-    assert session.status() == "failed"
+    assert session.status() == "interrupted"
 
 
 def test_an_error_of_the_api_ends_the_turn() -> None:

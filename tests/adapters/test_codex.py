@@ -32,9 +32,9 @@ def test_a_whole_run() -> None:
 
 def test_tools_stand_under_the_plan_entry_in_progress() -> None:
     steps = trace("codex_exec_full.jsonl").state.steps
-    assert steps["item_3"].parent == "p1"
-    assert steps["item_6"].parent == "p2"
-    assert steps["p1"].status == "ok"
+    assert steps["item_3"].parent == "plan/p1"
+    assert steps["item_6"].parent == "plan/p2"
+    assert steps["plan/p1"].status == "ok"
 
 
 def test_a_resumed_thread_tells_usage_of_the_whole_thread() -> None:

@@ -97,8 +97,8 @@ def test_what_is_told_twice_is_one_step_whichever_comes_first() -> None:
     steps = read([FILE.read_bytes()]).state.steps
     assert steps["call_2"].error == "exit code 3"
     assert steps["call_3"].output == "alpha\n"
-    assert steps["call_4"].parent == "p1"
-    assert steps["call_6"].parent == "p2"
+    assert steps["call_4"].parent == "plan/p1"
+    assert steps["call_6"].parent == "plan/p2"
 
 
 def test_in_pieces_or_cut_it_tells_the_same() -> None:
@@ -296,9 +296,12 @@ def test_a_page_that_was_opened_is_a_source_and_a_search_without_a_word_is_a_ste
         item(
             "web_search_call", id="ws_1", status="completed", action={"type": "open_page", "url": "https://a.example"}
         ),
+        item("web_search_call", action={"type": "search", "queries": ["moons", "of Mars"]}),
         item("web_search_call", status="failed"),
     )
-    assert whole.steps() == {"web search https://a.example": "ok", "web search": "failed"}
+    assert whole.steps() == {
+        "web search https://a.example": "ok", "web search moons of Mars": "ok", "web search": "failed"
+    }  # fmt: skip
     assert whole.of("source.added")[0]["step_id"] == "ws_1"
 
 

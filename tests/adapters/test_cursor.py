@@ -188,3 +188,7 @@ def test_it_is_known_by_its_init_and_by_its_own_lines(line: dict[str, Any], foun
 def test_a_line_says_when_it_was_written(told_: Any, time: float | None) -> None:
     assert Cursor.when({"timestamp_ms": told_}) == time
     assert Cursor.when([]) is None
+
+
+def test_a_list_that_is_no_plan_is_kept_as_it_came() -> None:
+    assert told(tool("started", "updateTodos", {"todos": [3]})).of("raw.event")[0]["reason"] == "no mapping"

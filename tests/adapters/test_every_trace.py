@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from adapters_kit import FORMAT_OF, TRACES, read, trace
+from adapters_kit import FORMAT_OF, TRACES, changed, read, trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,18 +83,6 @@ def test_lines_in_any_order_twice_or_of_other_formats_raise_nothing_and_stay_val
         assert check(event.type, event.data) is None, event
 
 
-def _changed(value: object, data: st.DataObject) -> object:
-    """A JSON value in which one thing is not what it was."""
-    odd = st.sampled_from([None, True, 0, -1, 1e300, 10**30, "", "x", [], {}, [[]], {"type": "x"}, "\U0001f642" * 3])
-    if isinstance(value, dict) and value and data.draw(st.booleans()):
-        key = data.draw(st.sampled_from(sorted(value)))
-        return {**value, key: _changed(value[key], data)}
-    if isinstance(value, list) and value and data.draw(st.booleans()):
-        place = data.draw(st.integers(0, len(value) - 1))
-        return [*value[:place], _changed(value[place], data), *value[place + 1 :]]
-    return data.draw(odd)
-
-
 @every_trace
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
@@ -107,8 +95,8 @@ def test_a_changed_line_raises_nothing_and_stays_valid(name: str, data: st.DataO
         value = json.loads(line.removeprefix(b"data:"))
     except ValueError:
         return
-    changed = prefix + json.dumps(_changed(value, data)).encode()
-    for event in read([b"\n".join([*raw[:place], changed, *raw[place + 1 :]])], FORMAT_OF[name]).events:
+    other = prefix + json.dumps(changed(value, data)).encode()
+    for event in read([b"\n".join([*raw[:place], other, *raw[place + 1 :]])], FORMAT_OF[name]).events:
         assert check(event.type, event.data) is None, event
 
 

@@ -47,7 +47,7 @@ def test_a_whole_run() -> None:
         ("https://example.org/mars", "text")
     ]
     assert whole.of("artifact.created") == [{"path": "notes.md", "action": "add"}]
-    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 420}
+    assert whole.state.usage == {"input_tokens": 8400, "cached_tokens": 5600, "output_tokens": 8960 - 8400}
     assert whole.state.agent["session_id"] == "c82f2e5e-0c0a-4204-84ab-bd0aca8d7771"
     assert whole.state.agent["model"] == "gemini-2.5-pro"
     assert whole.state.agent["prompt"] == "How many moons has Mars? Write notes.md"
@@ -59,11 +59,11 @@ def test_a_whole_run() -> None:
 def test_tools_stand_under_the_plan_entry_in_progress_and_keep_what_they_took_and_gave() -> None:
     steps = trace("gemini_stream_json.jsonl").state.steps
     shell, missing = steps["run_shell_command__g2"], steps["read_file__g3"]
-    assert shell.parent == "p1"
+    assert shell.parent == "plan/p1"
     assert shell.input == {"command": "echo alpha", "description": "alpha"}
     assert shell.output == "alpha"
     assert missing.error == "File not found: /home/dev/gemini/missing.txt"
-    assert steps["write_file__g6"].parent == "p2"
+    assert steps["write_file__g6"].parent == "plan/p2"
 
 
 def test_an_error_of_the_provider_is_a_failed_run_and_its_zeros_are_no_usage() -> None:
@@ -123,6 +123,12 @@ def test_a_fetch_names_its_addresses_and_a_search_those_it_found() -> None:
     ]
 
 
+def test_a_topic_is_a_step_with_its_title() -> None:
+    assert told(used("a", "update_topic", title="Facts", summary="…"), gave("a")).steps() == {
+        "update_topic Facts": "ok"
+    }
+
+
 def test_a_replaced_file_is_an_update() -> None:
     whole = told(used("a", "replace", file_path="a.txt", old_string="a", new_string="b"), gave("a"), DONE)
     assert whole.of("artifact.created") == [{"path": "a.txt", "action": "update"}]
@@ -142,13 +148,6 @@ def test_a_result_that_is_no_success_needs_no_error_to_be_a_failure() -> None:
 def test_what_has_no_mapping_is_kept() -> None:
     whole = told({"type": "message", "role": "system", "content": "x"}, {"type": "new"}, said(None), DONE)  # type: ignore[arg-type]
     assert [event["reason"] for event in whole.of("raw.event")] == ["no mapping"] * 3
-
-
-def test_of_a_very_long_answer_the_first_addresses_are_sources(monkeypatch: Any) -> None:
-    monkeypatch.setattr("durastream.sources.adapters.gemini._PIECES", 1)
-    whole = told(said("https://example.org/a "), said("https://example.org/b"), DONE)
-    assert [source["url"] for source in whole.of("source.added")] == ["https://example.org/a"]
-    assert whole.answer == "https://example.org/a https://example.org/b"
 
 
 def test_each_line_tells_its_time() -> None:

@@ -37,7 +37,7 @@ def test_a_whole_response() -> None:
     assert told.state.reasoning.text == "Facts first."
     assert told.counts["usage.reported"] == 1
     assert told.state.usage == {
-        "input_tokens": 1200, "cached_tokens": 800, "output_tokens": 60, "reasoning_tokens": 20
+        "input_tokens": 1200, "cached_tokens": 800, "output_tokens": 60 + 20, "reasoning_tokens": 20
     }  # fmt: skip
     assert told.state.agent["model"] == "mock"
     assert told.of("artifact.created") == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from adapters_kit import Told, lines, read, trace
 
 from durastream.sources.adapters.goose import Goose
@@ -130,7 +129,7 @@ def test_a_todo_tool_is_the_plan_in_any_of_its_forms() -> None:
     whole = told(used("a", "todo__todo_write", content=text), gave("a", "ok"), used("b", "x__y"))
     assert whole.plan == {"Look": "done", "Write": "active", "Check": "pending"}
     assert whole.steps() == {"x__y": "active"}
-    assert whole.state.steps["b"].parent == "p2"
+    assert whole.state.steps["b"].parent == "plan/p2"
     assert told(used("a", "todo__todo_write", content="nothing")).steps() == {"todo__todo_write": "active"}
     assert told(used("a", "todo__todo_write", todos=3)).steps() == {"todo__todo_write": "active"}
 
@@ -178,12 +177,6 @@ def test_notices_and_the_model_are_told_and_what_has_no_mapping_is_kept() -> Non
     assert whole.of("log.line")[0]["text"] == "compacted"
     assert whole.state.agent["model"] == "big"
     assert [event["reason"] for event in whole.of("raw.event")] == ["no mapping"] * 3
-
-
-def test_of_a_very_long_answer_the_first_addresses_are_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("durastream.sources.adapters.goose._PIECES", 1)
-    whole = told(said("https://example.org/a "), said("https://example.org/b"), DONE)
-    assert [source["url"] for source in whole.of("source.added")] == ["https://example.org/a"]
 
 
 def test_a_line_tells_when_its_message_was_made() -> None:

@@ -151,9 +151,9 @@ def test_what_runs_in_a_tool_is_a_subagents() -> None:
     ]
 
 
-def test_a_plan_tool_whose_input_is_no_plan_is_no_step_either() -> None:
+def test_a_plan_tool_whose_input_is_no_plan_is_a_step() -> None:
     found = told(event("on_tool_start", "t", title="write_todos", input={"todos": 3}))
-    assert found.of("step.started") == found.of("plan.created") == []
+    assert (found.steps(), found.plan) == ({"write_todos": "active"}, {})
 
 
 def test_a_retriever_is_a_step_that_names_sources() -> None:
@@ -233,6 +233,12 @@ def _delta(**delta: Any) -> dict[str, Any]:
 
 def _finish(**content: Any) -> dict[str, Any]:
     return {"event": "content-block-finish", "index": 0, "content": content}
+
+
+def test_a_v3_run_that_was_interrupted_asks() -> None:
+    asked = v3("values", {"messages": []})
+    asked["params"]["interrupts"] = [{"id": "i", "value": "Send it?"}]
+    assert told(asked, asked).of("approval.requested") == [{"approval_id": "i", "title": "Send it?"}]
 
 
 def test_v3_tools_tell_of_themselves() -> None:

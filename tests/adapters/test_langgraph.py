@@ -67,6 +67,18 @@ def test_messages_alone_are_complete_with_their_last_chunk() -> None:
     assert [done["length"] for done in found.of("text.completed")] == [5]
 
 
+def test_what_comes_whole_after_that_is_not_told_again_but_for_its_calls_and_sources() -> None:
+    whole = ai("a", "See https://example.org/m", call("c"))
+    found = told(
+        chunk("a", "See https://example.org/m"),
+        chunk("z", "", chunk_position="last"),
+        ["updates", {"model": {"messages": [whole]}}],
+        ["values", {"messages": [whole]}],
+    )
+    assert found.counts["text.delta"] == found.counts["text.completed"] == 1
+    assert found.steps() == {"lookup": "active"}
+
+
 def test_a_last_chunk_of_a_message_without_text_completes_nothing() -> None:
     assert told(chunk("z", "", chunk_position="last")).of("text.completed") == []
 
@@ -183,6 +195,15 @@ def test_an_interrupt_asks_and_leaves_the_node_for_later() -> None:
     assert found.steps("task") == {"send": "skipped"}
 
 
+def test_tools_that_wait_for_an_answer_were_called_and_not_run() -> None:
+    found = told(
+        ["updates", {"model": {"messages": [ai("m", "", call("c"))]}}],
+        ["updates", {"__interrupt__": [{"id": "i", "value": {"action": "lookup"}}]}],
+    )
+    assert found.steps() == {"lookup": "skipped"}
+    assert found.status() == "completed"
+
+
 def test_what_a_subgraph_says_is_progress_of_its_node_and_its_tools_stand_under_it() -> None:
     inner = [["researcher:t"], "updates", {"model": {"messages": [ai("m", "inner words", call("c"))]}}]
     found = told(
@@ -197,6 +218,19 @@ def test_what_a_subgraph_says_is_progress_of_its_node_and_its_tools_stand_under_
     assert [step["message"] for step in found.of("step.progress")] == ["inner words"]
     assert found.state.steps["c"].parent == "t"
     assert found.plan == {}
+
+
+def test_what_a_subgraph_said_last_is_the_answer_when_its_node_gives_it() -> None:
+    said = [ai("m", "", call("c")), answered("c", "two"), ai("n", "Two moons.")]
+    found = told(
+        [[], "tasks", {"id": "t", "name": "researcher", "input": {}, "triggers": []}],
+        *([["researcher:t"], "updates", {"node": {"messages": [message]}}] for message in said),
+        [[], "tasks", {"id": "t", "name": "researcher", "result": {"messages": said}, "interrupts": []}],
+    )
+    assert found.answer == "Two moons."
+    assert [step["message"] for step in found.of("step.progress")] == ["Two moons."]
+    assert found.steps() == {"lookup": "ok"}
+    assert found.status() == "completed"
 
 
 def test_a_subgraph_in_a_tool_is_that_tools() -> None:

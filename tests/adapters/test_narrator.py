@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from durastream.sources.adapters import Entry, Narrator
-from durastream.sources.adapters.narrator import Said, plan_status
+from durastream.sources.adapters.agenda import plan_status
+from durastream.sources.adapters.narrator import Said
 from durastream.vocabulary import check
 
 
@@ -33,13 +34,17 @@ def test_the_first_plan_is_created_and_each_change_updates_it_whole() -> None:
 def test_an_entry_is_known_by_its_id_else_its_title_else_its_place() -> None:
     say = Narrator()
     say.plan([Entry("a", id="7"), Entry("b"), Entry("c")])
-    assert entries(say) == [("7", "a", "pending"), ("p1", "b", "pending"), ("p2", "c", "pending")]
+    assert entries(say) == [("plan/7", "a", "pending"), ("plan/p1", "b", "pending"), ("plan/p2", "c", "pending")]
     say.plan([Entry("A new name", id="7"), Entry(" C "), Entry("b")])
-    assert entries(say) == [("7", "A new name", "pending"), ("p2", "C", "pending"), ("p1", "b", "pending")]
+    assert entries(say) == [
+        ("plan/7", "A new name", "pending"),
+        ("plan/p2", "C", "pending"),
+        ("plan/p1", "b", "pending"),
+    ]
     say.plan([Entry("A new name", id="7"), Entry("C"), Entry("b, but better")])
-    assert entries(say)[2] == ("p1", "b, but better", "pending")
+    assert entries(say)[2] == ("plan/p1", "b, but better", "pending")
     say.plan([Entry("A new name", id="7"), Entry("C"), Entry("C"), Entry("more")])
-    assert [id_ for id_, _, _ in entries(say)] == ["7", "p2", "p3", "p4"]
+    assert [id_ for id_, _, _ in entries(say)] == ["plan/7", "plan/p2", "plan/p3", "plan/p4"]
 
 
 def test_an_entry_that_is_taken_out_while_in_progress_is_skipped() -> None:
@@ -48,9 +53,9 @@ def test_an_entry_that_is_taken_out_while_in_progress_is_skipped() -> None:
     say.drain()
     say.plan([Entry("write", "active")])
     assert [data for type_, data in say.drain() if type_ == "step.completed"] == [
-        {"step_id": "p1", "status": "skipped"}
+        {"step_id": "plan/p1", "status": "skipped"}
     ]
-    assert say.active_entry == "p2"
+    assert say.active_entry == "plan/p2"
 
 
 def test_statuses_are_read_in_every_spelling() -> None:
@@ -67,7 +72,7 @@ def test_a_tool_stands_under_the_entry_in_progress_unless_it_has_a_parent() -> N
     say.start("t1", "begun twice")
     say.start("t2", "sub", parent="t1")
     started = [data for type_, data in say.drain() if type_ == "step.started" and data["kind"] == "tool"]
-    assert [(data["step_id"], data["parent"]) for data in started] == [("t1", "p1"), ("t2", "t1")]
+    assert [(data["step_id"], data["parent"]) for data in started] == [("t1", "plan/p1"), ("t2", "t1")]
 
 
 def test_progress_of_a_step_that_is_not_open_is_passed_over_and_an_end_begins_it() -> None:
@@ -194,3 +199,65 @@ def test_what_is_long_is_cut_and_what_is_odd_is_written() -> None:
     assert "(2 items)" in str(said[0][1]["input"]["deep"])
     assert said[1][1]["text"] == '{"not":"text"}'
     assert [data["message_id"] for type_, data in said if type_ == "text.delta"] == ["m#not-ours", "m"]
+
+
+def test_a_text_is_compared_with_what_was_streamed_of_an_open_message() -> None:
+    say = Narrator()
+    say.text("a", "Tw")
+    say.text("a", "o.")
+    assert say.repeats("a", "Two.")
+    assert not say.repeats("a", "Three.")
+    assert not say.repeats("b", "Two.")
+
+
+def test_an_agent_that_is_stopped_half_way_leaves_its_plan_as_it_is() -> None:
+    say = Narrator()
+    say.plan([Entry("look", "active")])
+    say.start("t", "grep")
+    say.drain()
+    say.cut("stopped")
+    assert say.drain() == [("step.completed", {"step_id": "t", "status": "failed", "error": "stopped"})]
+
+
+def test_what_was_said_of_a_line_that_cannot_be_taken_is_unsaid() -> None:
+    say = Narrator()
+    say.plan([Entry("look", "active")])
+    say.start("t", "grep")
+    say.declare("completed")
+    say.drain()
+    say.end("t")
+    say.plan([Entry("look", "done")])
+    say.start("u", "ls")
+    say.go_on()
+    say.fail("no")
+    say.unsay()
+    assert say.drain() == []
+    assert say.is_running("t")
+    assert not say.is_running("u")
+    say.go_on()
+    say.cut("stopped")
+    assert [data.get("step_id") for _, data in say.drain()] == [None, "t"]
+
+
+def test_the_call_of_a_tool_is_never_taken_for_an_entry_of_the_plan() -> None:
+    say = Narrator()
+    say.start("p1", "before there is a plan")
+    say.end("p1")
+    say.plan([Entry("look", "active"), Entry("write", id="7")])
+    (entry, _), ids = (
+        (entry["id"] for entry in say.drain()[2][1]["steps"]),
+        ["p1", "7", "plan/p1", "plan/7", "call/x"],
+    )
+    for id_ in ids:
+        say.start(id_, "grep")
+        say.progress(id_, "half")
+        say.start(f"in {id_}", "sub", parent=id_)
+        assert say.is_running(id_)
+    started = [data for type_, data in say.drain() if type_ == "step.started"]
+    calls, inside = started[::2], started[1::2]
+    assert [data["step_id"] for data in calls] == ["p1", "7", "call/plan/p1", "call/plan/7", "call/x"]
+    assert {data["parent"] for data in calls} == {entry}
+    assert [data["parent"] for data in inside[:2]] == ["p1", "7"]
+    say.plan([Entry("look", "done"), Entry("write", "active", id="7")])
+    say.end("plan/7", "failed")
+    assert say.active_entry == "plan/7", "a tool that ends does not end the entry"

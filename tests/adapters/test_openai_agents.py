@@ -55,6 +55,17 @@ def test_a_final_output_that_nobody_streamed_is_the_answer() -> None:
     assert told({"type": "run_result", "final_output": None}).of("run.declared") == []
 
 
+def test_calls_that_wait_for_leave_were_not_made() -> None:
+    waiting = {"call_id": "c", "name": "rm", "arguments": "{}"}
+    found = told(
+        item("tool_called", waiting),
+        {"type": "run_result", "final_output": None, "interruptions": [waiting, {"call_id": "d", "name": "ls"}]},
+    )
+    assert [asked["title"] for asked in found.of("approval.requested")] == ["rm {}", "ls"]
+    assert found.steps() == {"rm": "skipped"}
+    assert found.status() == "completed"
+
+
 def test_messages_with_the_same_id_are_kept_apart_by_their_response() -> None:
     found = told(
         raw("response.created", response={}),
@@ -90,14 +101,14 @@ def test_a_plan_tool_is_the_plan_and_no_step() -> None:
         item("tool_called", {"call_id": "b", "name": "update_plan", "arguments": "no plan"}),
     )
     assert found.plan == {"Look": "done", "Write": "active"}
-    assert found.steps() == {}
+    assert found.steps() == {"update_plan": "active"}, "a plan that cannot be read is a call like any other"
 
 
 def test_a_tool_that_the_provider_ran_is_over_when_it_is_told() -> None:
     search = {"id": "w", "type": "web_search_call", "status": "completed", "action": {"query": "moons"}}
     remote = {"id": "m", "type": "mcp_call", "name": "fetch", "arguments": "{}", "error": "no route"}
     found = told(item("tool_called", search), item("tool_called", remote))
-    assert found.steps() == {"web search": "ok", "fetch": "failed"}
+    assert found.steps() == {"web search moons": "ok", "fetch": "failed"}
 
 
 def test_what_a_tool_gave_holds_sources() -> None:

@@ -200,6 +200,23 @@ def test_citations_of_vendors_are_native_and_addresses_in_the_text_are_not() -> 
     ]
 
 
+def test_server_sent_events_with_comments_and_an_end_marker_are_read() -> None:
+    events = [lines(line).decode() for line in (chunk({"content": "Two."}), chunk(**STOP))]
+    stream = ": PROCESSING\n\n" + "".join(f"data: {event}\n" for event in events) + "data: [DONE]\n\n"
+    found = read([stream.encode()])
+    assert found.answer == "Two."
+    assert found.status() == "completed"
+    assert found.of("log.line") == []
+
+
+def test_a_line_of_an_odd_shape_takes_no_text_along() -> None:
+    odd = chunk({"content": "a", "tool_calls": 5})
+    found = told(chunk({"content": "Two."}), odd, chunk(**STOP))
+    assert found.counts["raw.event"] == 1
+    assert found.answer == "Two."
+    assert found.findings() == []
+
+
 def test_what_the_sdk_makes_of_a_chunk_is_not_counted_again() -> None:
     found = told(
         {"type": "chunk", "chunk": chunk({"content": "Two."}), "snapshot": {}},

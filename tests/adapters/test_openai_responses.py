@@ -55,7 +55,7 @@ def test_a_whole_response(name: str) -> None:
         ("https://example.org/mars", "native"),  # once more, for its title is learnt here
     ]
     assert list(told.state.sources) == ["https://example.org/mars"]
-    assert told.state.reasoning.text == "Facts first.\n\n"
+    assert told.state.reasoning.text == "Facts first."
     assert told.state.usage == {
         "input_tokens": 1200, "cached_tokens": 800, "output_tokens": 60, "reasoning_tokens": 20
     }  # fmt: skip
@@ -87,10 +87,14 @@ def test_what_is_repeated_after_a_reconnection_is_told_once() -> None:
     thought = {
         "type": "response.reasoning_summary_text.delta", "item_id": "t", "sequence_number": 1, "delta": "Hm."
     }  # fmt: skip
+    whole = {"type": "response.reasoning_summary_text.done", "item_id": "t", "sequence_number": 2, "text": "Hm."}
+    more = {**thought, "sequence_number": 3, "delta": "So."}
     end = ended(message("Two moons."), usage={"input_tokens": 3})
-    found = told(thought, thought, *again, CREATED, *again, item(**message("Two moons.")), *again, end, end)
+    found = told(
+        thought, thought, whole, more, whole, *again, CREATED, *again, item(**message("Two moons.")), *again, end, end
+    )
     assert found.answer == "Two moons."
-    assert found.state.reasoning.text == "Hm."
+    assert found.state.reasoning.text == "Hm.\n\nSo."
     assert found.counts["run.declared"] == 1
     assert found.state.usage == {"input_tokens": 3}
     assert found.findings() == []
@@ -108,7 +112,7 @@ def test_texts_that_were_not_streamed_are_told_from_the_item_or_the_response() -
     }  # fmt: skip
     found = told(item(**thought), ended(thought, {"id": "x", "type": "new_thing"}, message("Whole.")))
     assert found.answer == "Whole."
-    assert found.state.reasoning.text == "Sum.\n\nAll.\n\n"
+    assert found.state.reasoning.text == "Sum.\n\nAll."
     assert found.status() == "completed"
     assert found.findings() == []
 
@@ -166,7 +170,7 @@ def test_all_calls_that_the_agent_runs_are_requests() -> None:
     assert {step.title: step.input for step in found.state.steps.values()} == {
         "request sql": "select 1",
         "request local shell": {"command": ["ls"]},
-        "request apply patch": {"type": "create_file", "path": "a"},
+        "request apply patch a": {"type": "create_file", "path": "a"},
         "request computer": {"type": "click"},
         "request shell": {"commands": ["ls"]},
         "request f": "no JSON",
@@ -280,7 +284,9 @@ def test_a_plan_tool_is_the_plan() -> None:
     found = told(item(id="a", call_id="c1", **call), item(id="b", call_id="c2", **{**call, "name": "lookup"}))
     assert found.plan == {"Look": "done", "Tell": "active"}
     assert found.steps("model") == {"request lookup": "ok"}
-    assert found.state.steps["request/c2"].parent == "plan/p2"
+    parent = found.state.steps["request/c2"].parent
+    assert parent is not None
+    assert found.state.steps[parent].title == "Tell"
 
 
 def test_a_refusal_is_text_and_a_warning() -> None:

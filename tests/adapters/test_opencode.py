@@ -74,9 +74,9 @@ def test_usage_is_told_per_request_and_added_with_cached_input_and_reasoning_in_
 
 def test_plan_entries_keep_their_ids_and_tools_stand_under_the_one_in_progress() -> None:
     steps = trace("opencode_run_json.jsonl").state.steps
-    assert steps["o2"].parent == "1"
-    assert steps["o6"].parent == "2"
-    assert steps["1"].status == "ok"
+    assert steps["o2"].parent == "plan/1"
+    assert steps["o6"].parent == "plan/2"
+    assert steps["plan/1"].status == "ok"
 
 
 def test_a_subagent_is_one_step_and_its_words_are_no_part_of_the_draft() -> None:

@@ -143,7 +143,7 @@ def test_a_todo_tool_is_the_plan_and_no_step() -> None:
     whole = told(began("a", "TodoWrite", args={"todos": todos}), ended("a", "TodoWrite", "ok"), began("b", "ls"))
     assert whole.plan == {"Look": "active", "Write": "pending"}
     assert whole.steps() == {"ls": "active"}
-    assert whole.state.steps["b"].parent == "p1"
+    assert whole.state.steps["b"].parent == "plan/p1"
 
 
 def test_a_call_that_a_tool_makes_stands_under_it() -> None:

@@ -98,7 +98,7 @@ def test_a_tool_of_the_provider_ends_a_message() -> None:
         result("Two."),
     )
     assert (found.answer, found.findings()) == ("Two.", ["step-open"])
-    assert found.steps() == {"web_search": "ok", "code": "active"}
+    assert found.steps() == {"web_search moons": "ok", "code": "active"}
     assert found.of("step.started")[0]["input"] == {"query": "moons"}
     assert [source["origin"] for source in found.of("source.added")] == ["tool"]
 
@@ -134,9 +134,9 @@ def _part(id_: str, name: str) -> dict[str, Any]:
     return {"part_kind": "tool-return", "tool_call_id": id_, "tool_name": name}
 
 
-def test_a_plan_tool_whose_input_is_no_plan_is_no_step_either() -> None:
+def test_a_plan_tool_whose_input_is_no_plan_is_a_step() -> None:
     found = told(tool("function_tool_call", "a", "update_plan", args={"x": 1}))
-    assert found.of("step.started") == []
+    assert found.steps() == {"update_plan": "active"}
 
 
 def test_an_output_that_is_no_text_is_the_answer_as_json() -> None:
@@ -160,6 +160,17 @@ def test_calls_that_wait_for_leave_are_asked_for() -> None:
     )
     assert [asked["title"] for asked in found.of("approval.requested")] == ['rm {"path":"x"}']
     assert [answer["decision"] for answer in found.of("approval.resolved")] == ["denied", "approved", "approved"]
+
+
+def test_a_run_that_ends_with_what_it_asks_has_no_answer() -> None:
+    requests = {"approvals": [{"tool_call_id": "a", "tool_name": "rm", "args": {}}], "calls": [{"tool_call_id": "b"}]}
+    found = told(
+        tool("function_tool_call", "a", "rm", args={}),
+        {"event_kind": "deferred_tool_requests", "requests": requests},
+        result(requests),
+    )
+    assert found.steps() == {"rm": "skipped"}
+    assert (found.answer, found.status()) == ("", "completed")
 
 
 def test_what_is_not_known_is_kept() -> None:

@@ -153,6 +153,11 @@ def test_blank_lines_do_not_separate_two_weak_matches() -> None:
     assert read([one, b"\n", one]).state.messages["m"].text == "11"
 
 
+def test_a_line_that_an_adapter_stumbles_over_is_of_another_format_or_none() -> None:
+    told = read([b'{"type":[],"item":{"type":{}},"sessionUpdate":7,"event":[]}\n', lines(THREAD)])
+    assert told.state.agent["format"] == "codex"
+
+
 def test_a_named_format_is_read_from_the_first_byte() -> None:
     assert read([b"starting\n", lines(THREAD)], "codex").of("log.line") == [{"stream": "stdout", "text": "starting"}]
     assert replayed("text") is None

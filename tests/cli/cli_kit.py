@@ -24,6 +24,7 @@ import pyte
 import durastream
 from durastream.cli.app import main as app_main
 from durastream.cli.ending import ended
+from durastream.events import Event
 from durastream.spool import Spool, spools
 
 PATIENCE = 30.0
@@ -249,6 +250,14 @@ class Terminal:
         self.process.wait()
         if self.fd >= 0:
             self.hang_up()
+
+
+def recorded(folder: Path, events: Sequence[Event]) -> Path:
+    """A recording of these events."""
+    header = {"durastream": 1, "run_id": "k3v9p2", "command": ["agent"], "cwd": "/", "started_at": events[0].ts}
+    path = folder / "k3v9p2.jsonl"
+    path.write_text("\n".join([json.dumps(header), *(event.line() for event in events), ""]), encoding="utf-8")
+    return path
 
 
 def forbidden(output: str) -> set[str]:

@@ -20,7 +20,7 @@ USAGE = [
     (["replay", "demo", "--speed", "nan"], "--speed nan: "),
     (["replay", "demo", "--from", "soon"], "--from soon: "),
     (["replay", "demo", "--to", "1:2:3:4"], "--to 1:2:3:4: "),
-    (["replay", "demo", "--from", "9", "--to", "3"], "--to 3 is before --from 9"),
+    (["replay", "demo", "--from", "9", "--to", "3"], "--to is before --from: it ends at event 3"),
     (["replay", "demo", "--idle-limit", "-1"], "--idle-limit"),
     (["replay", "demo", "--idle-limit", "nan"], "--idle-limit"),
     (["replay", "demo", "--view", "big"], "--view big: one of "),

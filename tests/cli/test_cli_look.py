@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_kit import PATIENCE, Cli, eventually
+from cli_kit import PATIENCE, Cli, eventually, recorded
 
 from durastream.spool import Spool
+from durastream.testing import scripted
 
 LISTED = {
     "run_id", "name", "tags", "command", "cwd", "parent_run_id", "status", "exit_code", "signal", "started_at",
@@ -23,7 +24,7 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
-    "log", "findings",
+    "log", "findings", "agent", "evaluations",
 }  # fmt: skip
 
 TALKS = """
@@ -118,6 +119,12 @@ def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
     assert played("--from", "0.5s") == [event["seq"] for event in events if event["t"] >= 0.5]
     assert played("--from", "0:01", "--to", "1h") == [event["seq"] for event in events if event["t"] >= 1]
     assert played("--from", "9999") == []
+    began = next(event for event in events if event["type"] == "step.started" and event["data"]["title"] == "search")
+    ended = next(
+        event for event in events if event["type"] == "step.completed" and event["data"]["step_id"] == "search"
+    )
+    assert played("--from", "search", "--to", "SEAR") == [*range(began["seq"], ended["seq"] + 1)]
+    assert "no step of run" in shelf.here("replay", "demo", "--from", "dance", code=2).stderr
     plain = shelf.here("replay", "demo", "--view", "plain", "--speed", "max", "--from", "100", "--to", "110").stdout
     assert "joined at event 99\n" in plain.splitlines(keepends=True)[0]
 
@@ -134,6 +141,39 @@ def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
     assert came[-1][0] - first >= (came[-1][1] - t_first) * 0.9
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
+
+
+def test_a_loop_goes_on_until_the_viewer_leaves(shelf: Cli) -> None:
+    count = len(shelf.here("events", "demo").stdout.splitlines())
+    done = shelf.sh(
+        f"$ds replay demo --loop --speed max --view json --from 2 | head -{count} | tail -1; echo ${{PIPESTATUS[0]}}",
+        env={"DURASTREAM_STORE": str(shelf.store)},
+    )
+    assert done.stdout.startswith('{"seq":2,')
+    assert done.stdout.endswith("\n141\n")
+    assert shelf.here("replay", "demo", "--loop", "--view", "json", "--from", "9999").stdout == ""
+
+
+def test_plain_lines_follow_the_environment(shelf: Cli) -> None:
+    words = ("replay", "demo", "--speed", "max", "--view", "plain")
+    assert "\x1b[32m✓\x1b[0m" in shelf(*words, env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in shelf(*words, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+    grouped = shelf(*words, "--timestamps", env={"GITHUB_ACTIONS": "true"}).stdout.splitlines()
+    opened = [line for line in grouped if line.startswith("::group::")]
+    assert len(opened) == grouped.count("::endgroup::") > 1
+    assert all(re.match(r"(::group::)?20\d\d-\d\d-\d\dT[\d:.]+Z |::endgroup::$", line) for line in grouped)
+
+
+def test_a_silence_is_cut_short_and_that_is_told_unless_it_was_asked_for(tmp_path: Path, ds: Cli) -> None:
+    told = [("log.line", {"text": "a"}, 0.0), ("log.line", {"text": "b"}, 3600.0)]
+    path = recorded(tmp_path, scripted(told, exit_status={"exit_code": 0}))
+    done = ds("replay", str(path), "--view", "plain", "--speed", "100x")
+    assert done.stderr == (
+        "durastream: silences longer than 5 s are played as 5 s: --idle-limit off plays them whole\n"
+    )
+    assert "+1:00:00.0 log      b" in done.stdout
+    assert ds("replay", str(path), "--view", "plain", "--idle-limit", "0").stderr == ""
+    assert ds("replay", str(path), "--view", "json", "--speed", "max").stderr == ""
 
 
 def test_replay_of_raw_bytes(shelf: Cli) -> None:
@@ -233,18 +273,17 @@ def test_list_is_aligned_and_newest_first(shelf: Cli) -> None:
     assert len({line.index(name) for line, name in zip(lines, ("lines", "demo", "slow", "three"), strict=True)}) == 1
 
 
-def test_list_json_holds_the_run_level_fields(shelf: Cli) -> None:
-    infos = [json.loads(line) for line in shelf.here("list", "--json").stdout.splitlines()]
+def test_list_json_is_one_array_of_the_run_level_fields(shelf: Cli) -> None:
+    def listed(*words: str) -> list[dict[str, Any]]:
+        return json.loads(shelf.here("list", "--json", *words).stdout)  # type: ignore[no-any-return]
+
+    infos = listed()
     assert [info["name"] for info in infos] == ["lines", "demo", "slow", "three"]
     assert all(info.keys() == LISTED for info in infos)
     assert infos[-1]["tags"] == {"k": "v"}
-    assert [json.loads(line)["name"] for line in shelf.here("list", "--json", "--limit", "2").stdout.splitlines()] == [
-        "lines",
-        "demo",
-    ]
-    assert [
-        json.loads(line)["name"] for line in shelf.here("list", "--json", "--status", "failed").stdout.splitlines()
-    ] == ["three"]
+    assert [info["name"] for info in listed("--limit", "2")] == ["lines", "demo"]
+    assert [info["name"] for info in listed("--status", "failed")] == ["three"]
+    assert listed("--status", "cancelled") == []
     assert shelf.here("list", "--status", "cancelled").stderr.endswith(" with status cancelled\n")
 
 

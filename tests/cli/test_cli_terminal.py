@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
-from cli_kit import CLI, Cli, eventually
+from cli_kit import CLI, Cli, eventually, recorded
+
+from durastream.testing import scripted
 
 PLANS = """
 import json, os, sys, time
@@ -174,6 +176,79 @@ def test_replay_plays_on_the_screen_and_leaves_the_end(shelf: Cli) -> None:
     assert "seal sha256:" in terminal.text
 
 
+def test_the_keys_play_a_recording(ds: Cli) -> None:
+    told = [
+        ("step.started", {"step_id": "a", "title": "look around"}, 10.0),
+        ("step.completed", {"step_id": "a", "status": "ok"}, 20.0),
+        ("step.started", {"step_id": "b", "title": "write it down"}, 40.0),
+        ("text.delta", {"message_id": "m", "text": "some words"}, 60.0),
+        ("log.line", {"text": "the last line"}, 100.0),
+    ]
+    path = recorded(ds.folder, scripted(told, exit_status={"exit_code": 0}))
+    terminal = ds.terminal("replay", str(path), "--speed", "0.1x", "--idle-limit", "off")
+    terminal.until("● running", "0.1x", "0:00 / 1:40", "? keys")
+    for key, shown in (
+        (" ", "❚❚ 0:00"),
+        ("5", "▶ write it down"),
+        ("\x1b[D", "0:45 / 1:40"),
+        ("[", "0:40 / 1:40"),
+        ("[", "▶ look around"),
+        (".", "✓ look around"),
+        ("+", "0.25x"),
+        ("\x1b[H", "1 events"),
+        ("]", "▶ look around"),
+        ("\x1b[C", "0:15 / 1:40"),
+        ("/WORDS\r", "found: WORDS"),
+        ("e", "text: some words"),
+        (".", "text: the last line"),
+        ("?", "to a tenth of the run"),
+        ("\x1b[F", "to a tenth of the run"),
+        ("?", "event 7"),
+        ("e", "✗ failed"),
+    ):
+        terminal.press(key)
+        terminal.until(shown)
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+
+
+def test_who_looks_back_in_a_run_that_goes_on_can_return_to_it_and_is_not_put_out_at_its_end(ds: Cli) -> None:
+    terminal = ds.terminal("run", *python(PLANS, str(ds.folder)))
+    terminal.until("▶ search the web")
+    terminal.press("\x1b[H ")
+    terminal.until("❚❚ 0:00", "1 events")
+    (ds.folder / "1").touch()
+    terminal.press("f")
+    terminal.until("✓ search the web", "The answer is")
+    assert "❚❚" not in terminal.text
+    terminal.press(" ")
+    terminal.until("❚❚", "paused")
+    (ds.folder / "2").touch()
+    run_id = ds.run_id()
+    assert ds.finished(run_id)["status"] == "completed"
+    assert terminal.process.poll() is None
+    terminal.press("f")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+    assert "The answer is forty-two." in terminal.text
+    assert f"{run_id} completed" in terminal.text
+
+
+def test_who_leaves_while_looking_back_at_a_run_that_is_over_is_told_how_it_ended(ds: Cli) -> None:
+    terminal = ds.terminal("run", *python(PLANS, str(ds.folder)))
+    terminal.until("▶ search the web")
+    terminal.press(" ")
+    terminal.until("❚❚")
+    for flag in ("1", "2"):
+        (ds.folder / flag).touch()
+    ds.finished(ds.run_id())
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert "detached" not in terminal.text
+    assert " completed · " in terminal.text
+
+
 def test_the_screen_follows_the_size_of_the_terminal(ds: Cli) -> None:
     terminal = ds.terminal("run", *python(PLANS, str(ds.folder)))
     terminal.until("▶ search the web")
@@ -184,6 +259,31 @@ def test_the_screen_follows_the_size_of_the_terminal(ds: Cli) -> None:
     terminal.until("▶ search the web")
     (ds.folder / "1").touch()
     (ds.folder / "2").touch()
+    assert terminal.wait() == 0
+
+
+def test_a_tiny_terminal_shows_how_the_run_stands(ds: Cli) -> None:
+    terminal = ds.terminal("run", *python(PLANS, str(ds.folder)), size=(10, 3))
+    terminal.until("running", "▶ Look")
+    terminal.press(" ?\t")
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+
+
+def test_a_terminal_of_another_encoding_gets_plain_lines(ds: Cli) -> None:
+    ds("run", "--name", "x", "--view", "none", "--", "echo", "hello")
+    terminal = ds.terminal("replay", "x", env={"PYTHONIOENCODING": "latin-1"})
+    assert terminal.wait() == 0
+    assert b"\x1b" not in terminal.raw
+    assert b" run      * x: echo hello" in terminal.raw
+
+
+def test_columns_are_respected(shelf: Cli) -> None:
+    terminal = shelf.terminal("replay", "demo", "--speed", "0.1x", env={"COLUMNS": "50", "LINES": "12"})
+    terminal.until("● running", "? keys")
+    assert max(len(line) for line in terminal.text.splitlines()) == 50
+    terminal.press("q")
     assert terminal.wait() == 0
 
 
@@ -305,7 +405,7 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> 
     tmux.type("C-z")
     tmux.until("Stopped")
     tmux.until_prompt()
-    tmux.type("stty -a | grep -ow -e '-echo' -e '-icanon'; echo shell is back", "Enter")
+    tmux.type("stty -a | grep -ow -e '-echo' -e '-icanon'; echo; echo shell is back", "Enter")
     assert "\n-echo" not in tmux.until("\nshell is back")
     (ds.folder / "1").touch()
     run_id = ds.run_id()
@@ -315,7 +415,7 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> 
     (ds.folder / "2").touch()
     tmux.until("✓ completed", "The answer is forty-two.", "· reconciled ·")
     tmux.until_prompt()
-    tmux.type("clear; stty -a | grep -ow -e '-echo' -e '-icanon'; echo shell is back", "Enter")
+    tmux.type("clear; stty -a | grep -ow -e '-echo' -e '-icanon'; echo; echo shell is back", "Enter")
     assert "\n-echo" not in tmux.until("\nshell is back")
 
 

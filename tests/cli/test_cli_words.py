@@ -34,6 +34,7 @@ UNDERSTOOD: list[tuple[list[str], Request]] = [
     (["--format", "text", "true"], Request(("true",), format="text")),
     (["--no-raw", "true"], Request(("true",), raw=False)),
     (["--line-buffered", "-d", "true"], Request(("true",), line_buffered=True, detach=True)),
+    (["--timestamps", "true"], Request(("true",), timestamps=True)),
     (["pkg.mod:fn", "--arg", "1"], Request(("pkg.mod:fn", "--arg", "1"))),
     (["sh", "--help"], Request(("sh", "--help"))),
     (["sh", "--version"], Request(("sh", "--version"))),

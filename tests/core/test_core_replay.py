@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from durastream.errors import UsageError
 from durastream.events import Event
-from durastream.replay import Position, cut, pace, parse_position, parse_speed, squeeze
+from durastream.replay import (
+    IDLE_LIMIT,
+    Position,
+    pace,
+    parse_idle_limit,
+    parse_position,
+    parse_speed,
+    squeeze,
+)
 from durastream.testing import FakeClock
 
 times = st.lists(st.floats(-10, 30) | st.sampled_from([0.0, 1.0, 1.0, 2.5]), max_size=12)
@@ -162,46 +170,35 @@ def test_a_place_is_the_number_of_an_event_or_a_time(text: str, place: Position)
     assert parse_position(text, "--from") == place
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "-1", "1.5", "s", "1s2m", "1:2", ":30", "1:30:", "a", "1 s", "90s\n", "٣", "²", "9" * 5000, "9" * 5000 + "s"],
-)
-def test_anything_else_is_no_place(text: str) -> None:
-    with pytest.raises(UsageError, match="--from"):
-        parse_position(text, "--from")
-
-
-LOG = at(0.0, 0.5, 0.5, 2.0, 3.0)
+def test_an_empty_place_is_none_and_any_other_words_are_the_title_of_a_step() -> None:
+    for text in ("", " ", "-1", "x" * 201):
+        with pytest.raises(UsageError, match="--from"):
+            parse_position(text, "--from")
+    for text in ("Write the answer", "1.5", "1s2m", "1:2", "90s\n", "²"):
+        assert parse_position(text, "--from") == ("step", text)
 
 
 @pytest.mark.parametrize(
-    ("start", "stop", "hidden", "shown"),
-    [
-        (None, None, [], [1, 2, 3, 4, 5]),
-        (("seq", 3), None, [1, 2], [3, 4, 5]),
-        (None, ("seq", 3), [], [1, 2, 3]),
-        (("seq", 2), ("seq", 4), [1], [2, 3, 4]),
-        (("t", 0.5), ("t", 2.0), [1], [2, 3, 4]),
-        (("t", 0.6), ("t", 2.9), [1, 2, 3], [4]),
-        (("seq", 9), None, [1, 2, 3, 4, 5], []),
-        (None, ("seq", 0), [], []),
-        (("seq", 4), ("seq", 2), [1, 2], []),
-        (("seq", 5), ("seq", 5), [1, 2, 3, 4], [5]),
-    ],
+    ("text", "limit"), [(None, IDLE_LIMIT), ("off", None), ("0", 0.0), ("2.5", 2.5), ("10s", 10.0)]
 )
-@pytest.mark.parametrize("sizes", [[], [1, 1, 1, 1], [2, 2], [0, 3]])
-def test_a_part_of_a_run_is_cut_out_and_what_is_before_it_is_given_too(
-    start: Position | None, stop: Position | None, hidden: list[int], shown: list[int], sizes: list[int]
-) -> None:
-    parts = list(cut(batched(LOG, sizes), start, stop))
-    assert [event.seq for show, batch in parts if not show for event in batch] == hidden
-    assert [event.seq for show, batch in parts if show for event in batch] == shown
-    assert all(batch for _, batch in parts)
+def test_an_idle_limit_is_seconds_or_off(text: str | None, limit: float | None) -> None:
+    assert parse_idle_limit(text) == limit
 
 
-def test_behind_the_place_to_stop_nothing_is_read() -> None:
-    def batches() -> object:
-        yield LOG[:3]
-        raise AssertionError("read on")
+@pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "1e3", "OFF", "2 s"])
+def test_anything_else_is_no_idle_limit(text: str) -> None:
+    with pytest.raises(UsageError, match="--idle-limit"):
+        parse_idle_limit(text)
 
-    assert list(cut(batches(), None, ("seq", 2))) == [(True, LOG[:2])]  # type: ignore[arg-type]
+
+def test_time_can_begin_before_the_first_event_and_after_it() -> None:
+    assert [shown for shown, _ in squeeze(at(2.0, 3.0), None, since=0.5)] == [1.5, 2.5]
+    assert [shown for shown, _ in squeeze(at(2.0, 3.0), 1.0, since=0.5)] == [1.0, 2.0]
+    assert [shown for shown, _ in squeeze(at(2.0, 3.0), None, since=9.0)] == [0.0, 0.0]
+
+
+def test_each_silence_that_is_cut_is_told_before_it_is_played() -> None:
+    told: list[tuple[int, float]] = []
+    shown = squeeze(at(0.0, 1.0, 61.0, 62.0), 5.0, on_skip=lambda event, gap: told.append((event.seq, gap)))
+    assert [round(each) for each, _ in shown] == [0, 1, 6, 7]
+    assert told == [(3, 60.0)]

@@ -66,8 +66,8 @@ def test_the_tour_can_be_followed(folder: Path, shell: Shell) -> None:
         elif block.language == "sh" and (node or "node " not in block.text):
             shell(block.text)
     listed = shell("durastream list --json")
-    runs = {run["name"] or run["command"][0]: run for run in map(json.loads, listed.stdout.splitlines())}
-    expected = {"hello", "echo", "count", "sleep", "python", "research", "agents:count", "shell"}
+    runs = {run["name"] or run["command"][0]: run for run in json.loads(listed.stdout)}
+    expected = {"hello", "echo", "count", "sleep", "python", "research", "tapped", "agents:count", "shell"}
     expected |= {"transcript", "transcript-rederived"}
     assert runs.keys() == expected | ({"node"} if node else set())
     assert {name for name, run in runs.items() if run["status"] != "completed"} == {"sleep"}

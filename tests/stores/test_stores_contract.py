@@ -147,14 +147,14 @@ words = st.tuples(
 @pytest.mark.parametrize("name", KINDS)
 @settings(max_examples=30)
 @given(
-    told=st.lists(words, max_size=12),
+    events=st.lists(words, max_size=12),
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     snapshot_every=st.integers(0, 2),
 )
 def test_drafts_and_late_join_agree_with_the_events_of_any_log(
-    name: str, told: list[tuple[str, dict[str, str]]], sizes: list[int], snapshot_every: int
+    name: str, events: list[tuple[str, dict[str, str]]], sizes: list[int], snapshot_every: int
 ) -> None:
-    log = scripted(told, run_id=RUN)
+    log = scripted(events, run_id=RUN)
     with tempfile.TemporaryDirectory() as folder:
         kind = make(name, folder)
         fill(kind.create(), log, sizes=sizes, snapshot_every=snapshot_every)
@@ -162,9 +162,14 @@ def test_drafts_and_late_join_agree_with_the_events_of_any_log(
         for n in range(len(log) + 1):
             assert reader.state(n).dump() == fold(log[:n]).dump()
         drafts = reader.drafts()
-        messages = fold(log).messages
-        assert drafts is None or drafts == {id_: message.text for id_, message in messages.items()}
+        assert drafts is None or drafts == told(fold(log))
         reader.close()
+
+
+def told(state: RunState) -> dict[str, str]:
+    """The texts that a state holds, by what they are kept under."""
+    texts = {message.message_id: message.text for message in state.messages.values()}
+    return texts | ({"#reasoning": state.reasoning.text} if state.reasoning.text else {})
 
 
 def test_the_kept_drafts_are_what_the_events_say(kind: Kind) -> None:
@@ -172,10 +177,42 @@ def test_the_kept_drafts_are_what_the_events_say(kind: Kind) -> None:
     reader = kind.reader()
     drafts = reader.drafts()
     if drafts is not None:
-        assert drafts == {message.message_id: message.text for message in fold(LOG).messages.values()}
+        assert drafts == told(fold(LOG))
         assert list(reader.snapshots()) != []
     else:
         assert list(reader.snapshots()) == []
+    reader.close()
+
+
+@pytest.mark.parametrize("snapshot_every", [0, 1, 3])
+def test_the_end_of_a_draft_is_there_without_the_rest_and_the_rest_when_it_is_asked_for(
+    kind: Kind, snapshot_every: int
+) -> None:
+    fill(kind.create(), LOG, snapshot_every=snapshot_every)
+    for n in range(len(LOG) + 1):
+        reader = kind.reader()
+        state, known = reader.state(n), fold(LOG[:n])
+        for count in (0, 1, 5, 40_000, 100_000):
+            for message, same in [*zip(state.messages.values(), known.messages.values(), strict=True),
+                                  (state.reasoning, known.reasoning)]:  # fmt: skip
+                assert message.length == same.length
+                assert message.end(count) == same.end(count)
+        reader.close()
+        assert (state.answer and state.answer.short()) == (known.answer and known.answer.short()), "also after close"
+        assert state.dump() == known.dump()
+
+
+def test_a_snapshot_may_come_after_its_events(kind: Kind) -> None:
+    writer = kind.create()
+    writer.append(only(*LOG[:3]))
+    if writer.keeps_state:
+        writer.append(Batch((), snapshot=dumps(fold(LOG[:3]).dump(text=False))))
+    writer.append(only(*LOG[3:4]))
+    assert writer.head.seq == 4
+    writer.close()
+    reader = kind.reader()
+    assert list(reader.snapshots()) == ([3] if writer.keeps_state else [])
+    assert reader.state().dump() == fold(LOG[:4]).dump()
     reader.close()
 
 

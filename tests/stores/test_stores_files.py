@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores_kit import INFO, LOG, RUN, Files, fill, only, row
+from stores_kit import INFO, LOG, RUN, Files, fill, only, row, unhashed
 
 from durastream.errors import NewerFormat, NotARecording, RecordingError, StoreUnwritable
 from durastream.state import fold
@@ -221,8 +221,8 @@ def test_an_event_that_is_not_one_is_named_and_the_rest_is_read(kind: Files) -> 
     writer.append(Batch([*map(row, LOG[:2]), (3, body, b"x" * 32), *map(row, LOG[3:])]))
     writer.close()
     reader = kind.reader()
-    assert reader.read() == LOG[:2] + LOG[3:]
-    assert reader.read(2, 1) == LOG[3:4]
+    assert unhashed(reader.read()) == unhashed(LOG[:2] + LOG[3:])
+    assert unhashed(reader.read(2, 1)) == unhashed(LOG[3:4])
     assert reader.read(1, 2) == [LOG[1], LOG[3]] if kind.log == "jsonl" else LOG[1:2]
     for n in range(len(LOG) + 1):
         assert reader.state(n).dump() == fold(event for event in LOG[:n] if event.seq != 3).dump()
@@ -239,7 +239,7 @@ def test_many_unreadable_events_do_not_hide_those_behind_them(kind: Files) -> No
     writer.append(Batch([row(LOG[0]), *broken, *map(row, LOG[19:])]))
     writer.close()
     reader = kind.reader()
-    assert reader.read(1, 3) == LOG[19:22]
+    assert unhashed(reader.read(1, 3)) == unhashed(LOG[19:22])
     assert [event.seq for event in reader.read(0, 5)] == [1, 20, 21, 22][: len(reader.read(0, 5))]
     assert len(reader.damage) == 18
     reader.close()

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, raw_chunk, row
+from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, raw_chunk, row, unhashed
 
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreFull, StoreUnwritable
-from durastream.events import dumps
+from durastream.events import FORMAT, dumps
 from durastream.state import fold
 from durastream.stores import Batch, Reader, packed, schema
 from durastream.stores import sqlite as module
+from durastream.stores.hashes import EACH
 from durastream.stores.sqlite import SqliteReader, SqliteWriter, settle
 from durastream.testing import scripted
 from durastream.verify import verify
@@ -180,7 +181,7 @@ def lock_up(folder: Path) -> None:
 def test_a_finished_recording_is_read_in_a_folder_that_cannot_be_written(finished: Path, shared: Path) -> None:
     copy = Path(shutil.copy(finished, shared))
     lock_up(shared)
-    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 2 completed\n"
+    assert python(READ, str(copy)) == f"{len(LOG)} {len(LOG)} 3 completed\n"
 
 
 def test_a_recording_whose_writer_was_killed_is_read_and_gone_on_with(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_recording_whose_writer_was_killed_is_read_in_a_folder_that_cannot_be_
     if lost:
         path.with_name(path.name + lost).unlink()
     lock_up(shared)
-    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 2 running\n"
+    assert python(READ, str(path)) == f"{len(LOG) - 1} {len(LOG) - 1} 3 running\n"
 
 
 def test_a_recording_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +260,7 @@ class TestMaking:
     def test_before_it_holds_its_run_it_is_no_recording(self, kind: Files) -> None:
         with closing(sqlite3.connect(kind.path)) as db:
             db.execute(f"pragma application_id={schema.APPLICATION_ID}")
+            db.execute(f"pragma user_version={FORMAT}")
         with pytest.raises(NotARecording, match="holds no run yet"):
             kind.reader()
 
@@ -483,14 +485,15 @@ def leaves(path: Path) -> list[tuple[int, int, int]]:
     with closing(sqlite3.connect(path)) as db:
         try:
             found = db.execute("select pageno from dbstat where name = 'log' and pagetype = 'leaf'").fetchall()
+            size = db.execute("pragma page_size").fetchone()[0]
         except sqlite3.OperationalError:
             pytest.skip("this SQLite has no dbstat")
     data = path.read_bytes()
     pages = []
     for (number,) in found:
-        page = data[(number - 1) * 4096 : number * 4096]
+        page = data[(number - 1) * size : number * size]
         seqs = [int(text.split(b",")[0]) for text in page.split(b'{"seq":')[1:]]
-        pages.append(((number - 1) * 4096, min(seqs), max(seqs)))
+        pages.append(((number - 1) * size, min(seqs), max(seqs)))
     return pages
 
 
@@ -505,7 +508,8 @@ def test_where_a_sector_was_lost_the_events_around_it_are_read(long: tuple[Path,
         seen: list[Any] = []
         while events := reader.read(seen[-1].seq if seen else 0, 400):
             seen += events
-        assert seen == [event for event in log if not first <= event.seq <= last]
+        assert unhashed(seen) == unhashed(event for event in log if not first <= event.seq <= last)
+        assert [event.hash for event in seen if event.seq > last + EACH] == [e.hash for e in log if e.seq > last + EACH]
         state = reader.state()
         assert state.seq == seen[-1].seq
         assert reader.head().seq == seen[-1].seq
@@ -555,9 +559,43 @@ class TestKeptState:
         for value in (b"noise", zlib.compress(b"\xff")):
             edit(finished, "update message_chunks set text = ?", value)
             with closing(opened(finished)) as reader:
-                with pytest.raises(Damaged, match="drafts cannot be read"):
+                with pytest.raises(Damaged, match=r"the stored draft of .* cannot be read"):
                     reader.drafts()
                 assert reader.state().dump() == fold(LOG).dump()
+
+    @pytest.mark.parametrize("value", [b"noise", "of another run", zlib.compress(b"\xff")])
+    def test_a_draft_that_cannot_be_read_comes_out_of_the_events(self, finished: Path, value: Any) -> None:
+        edit(finished, "update message_chunks set text = ?", value)
+        known = fold(LOG)
+        with closing(opened(finished)) as reader:
+            for id_, message in reader.state().messages.items():
+                if value != "of another run":  # what can be read is shown; only all of it can be measured
+                    assert message.end(10**6) == known.messages[id_].text
+                assert message.text == known.messages[id_].text
+            assert reader.state().reasoning.text == known.reasoning.text
+            assert len(reader.damage) == 1
+            assert "the stored draft of" in reader.damage[0]
+
+    def test_a_snapshot_of_before_there_were_lengths_in_it_is_read(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            saved = fold(LOG[:seq]).dump(text=False)
+            del saved["reasoning_length"]
+            for message in saved["messages"]:
+                del message["length"]
+            edit(finished, "update snapshots set state = ? where seq = ?", zlib.compress(dumps(saved).encode()), seq)
+            assert reader.state(seq).dump() == reader.snapshot(seq).dump() == fold(LOG[:seq]).dump()
+            assert reader.damage == []
+
+    def test_a_length_that_is_none_makes_no_snapshot(self, finished: Path) -> None:
+        with closing(opened(finished)) as reader:
+            seq = list(reader.snapshots())[-1]
+            for length in (-1, "5", 1.5):
+                saved = fold(LOG[:seq]).dump(text=False) | {"reasoning_length": length}
+                packed = zlib.compress(dumps(saved).encode())
+                edit(finished, "update snapshots set state = ? where seq = ?", packed, seq)
+                assert reader.state(seq).dump() == fold(LOG[:seq]).dump()
+            assert len(reader.damage) == 1
 
     def test_a_few_bytes_that_unpack_to_gigabytes_are_refused(
         self, finished: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -73,7 +74,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return painted
 
 
-def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(
+def test_events_are_folded_as_they_come_and_painted_thirty_times_a_second(
     log: Any, frames: list[dict[str, Any]]
 ) -> None:
     clock, state = Clock(), RunState()
@@ -85,7 +86,7 @@ def test_events_are_folded_as_they_come_and_painted_twenty_times_a_second(
             clock.time += 0.001
 
     assert live.show(batches(), state=state, console=screen(), clock=clock) == Outcome(left=False)
-    assert 19 <= len(frames) <= 21
+    assert 29 <= len(frames) <= 31
 
 
 def test_ticks_repaint_once_a_second_and_tell_the_silence(log: Any, frames: list[dict[str, Any]]) -> None:
@@ -142,9 +143,9 @@ def test_the_last_picture_stays_and_has_the_seal(log: Any) -> None:
 @pytest.mark.parametrize(
     ("keys", "on_interrupt", "hint"),
     [
-        (Typed(), None, "q leave"),
+        (Typed(), None, "? keys · q leave"),
         (None, None, "Ctrl-C leave"),
-        (Typed(), lambda: "", "d detach · Ctrl-C stop"),
+        (Typed(), lambda: "", "? keys · d detach · Ctrl-C stop"),
         (None, lambda: "", "Ctrl-C stop"),
     ],
 )
@@ -241,34 +242,55 @@ def test_an_error_of_the_store_is_not_taken_for_a_lost_terminal(log: Any) -> Non
     assert out.getvalue().endswith("\x1b[?1049l")
 
 
-def test_keys_come_one_by_one_and_arrows_are_no_letters() -> None:
+@pytest.fixture
+def typed() -> Iterator[tuple[int, Keys]]:
+    """The far end of a terminal, and the keys of its near end."""
     master, slave = pty.openpty()
-    try:
-        with Keys(slave) as keys:
-            assert keys.read() == ""  # this terminal is not ours to read
-            keys._held = True
-            tell = termios.tcgetattr(slave)
-            tell[3] &= ~(termios.ICANON | termios.ECHO)
-            termios.tcsetattr(slave, termios.TCSANOW, tell)
-            assert keys.read() == ""
-            os.write(master, b"x\x1b[A\x1b[d\x1bOq\x1b]0;q\x07y")
-            select.select([slave], [], [], 5)
-            assert keys.read() == "xy"
-            os.close(master)
-            assert keys.read() == "\x04"
-            keys._held = False
-    finally:
-        os.close(slave)
+    keys = Keys(slave)
+    assert keys.read() == [], "this terminal is not ours to read"
+    keys._held = True
+    tell = termios.tcgetattr(slave)
+    tell[3] &= ~(termios.ICANON | termios.ECHO)
+    termios.tcsetattr(slave, termios.TCSANOW, tell)
+    yield master, keys
+    keys._held = False
+    for fd in (master, slave):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def test_keys_come_by_name_and_what_has_none_is_dropped(typed: tuple[int, Keys]) -> None:
+    master, keys = typed
+    assert keys.read() == []
+    os.write(master, b"x\x1b[A\x1b[dq\x1bOC\x1b]0;q\x07\x1b[5~\t\x7f\x1b[1;2C\x1b[24~" + "é\r".encode())
+    keys.wait(5)
+    assert keys.read() == ["x", "up", "q", "right", "pgup", "tab", "backspace", "]", "é", "enter"]
+    os.close(master)
+    assert keys.read() == ["\x04"]
+
+
+def test_escape_is_a_key_unless_more_comes_behind_it(typed: tuple[int, Keys]) -> None:
+    master, keys = typed
+    os.write(master, b"\x1b")
+    keys.wait(5)
+    assert [keys.read(), keys.read(), keys.read()] == [[], ["esc"], []]
+    os.write(master, b"a\x1b")
+    keys.wait(5)
+    assert keys.read() == ["a"]
+    os.write(master, b"[B")
+    keys.wait(5)
+    assert keys.read() == ["down"]
 
 
 def test_what_is_no_terminal_has_no_keys() -> None:
     read, write = os.pipe()
     with Keys(read) as keys:
         os.write(write, b"q")
-        assert keys.read() == ""
+        assert keys.read() == []
+        keys.wait(0)
     os.close(read)
     os.close(write)
-    assert Keys(read).read() == ""
+    assert Keys(read).read() == []
 
 
 def test_standard_input_has_keys_only_if_it_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,12 +143,68 @@ def test_a_line_without_an_end_is_not_held_back_for_ever(log: Any) -> None:
     assert [len(line) - len("+0:01.0 text     ") for line in said(log.events).splitlines()] == [4096, 4096, 1]
 
 
-def test_a_terminal_that_cannot_show_a_mark_gets_its_escape(log: Any) -> None:
+def test_a_terminal_that_cannot_show_a_mark_gets_another_and_for_a_letter_its_escape(log: Any) -> None:
     raw = io.BytesIO()
+    log.start("überprüfen")
+    log.add(1.0, "step.started", step_id="s", title="look")
+    log.add(2.0, "step.completed", step_id="s", status="failed", error="no")
+    plain.show([log.events], state=RunState(), out=(out := io.TextIOWrapper(raw, encoding="ascii")))
+    assert out.writable()
+    assert raw.getvalue().decode("ascii") == snapshot("""\
++0:00.0 run      * \\xfcberpr\\xfcfen: python agent.py
++0:01.0 step     > look
++0:02.0 step     x look (1.0 s): no
+""")
+
+
+def test_in_a_log_of_github_actions_steps_are_groups_and_what_fails_stands_outside(log: Any) -> None:
     log.start()
-    out = io.TextIOWrapper(raw, encoding="ascii")
-    plain.show([log.events], state=RunState(), out=out)
-    assert raw.getvalue() == b"+0:00.0 run      \\u25cf review: python agent.py\n"
+    log.add(1.0, "step.started", step_id="s", title="100% sure", kind="tool")
+    log.add(1.1, "step.started", step_id="inner", title="fetch", kind="tool")
+    log.add(1.2, "log.line", text="::error::hello\n##[set-env name=A]x")
+    log.add(1.3, "step.completed", step_id="inner", status="ok")
+    log.add(2.0, "step.completed", step_id="s", status="failed", error="no disk")
+    log.add(2.1, "text.delta", message_id="a", text="::add-mask::x\n")
+    log.add(3.0, "step.started", step_id="t", title="write")
+    log.add(4.0, "run.completed", status="failed", exit_code=1)
+    shown = said(log.events, groups=True)
+    assert shown == snapshot("""\
++0:00.0 run      ● review: python agent.py
+::group::+0:01.0 step     ▶ 100%25 sure (tool)
++0:01.1 step     ▶ fetch (tool)
++0:01.2 log      ::error::hello
++0:01.2 log      # #[set-env name=A]x
++0:01.3 step     ✓ fetch (0.2 s)
+::endgroup::
++0:02.0 step     ✗ 100% sure (1.0 s): no disk
++0:02.1 text     ::add-mask::x
+::group::+0:03.0 step     ▶ write
+::endgroup::
++0:04.0 run      ✗ failed · exit code 1 · 9 events
++0:04.0 seal     sha256:0909090909090909090909090909090909090909090909090909090909090909
+""")
+    assert said(log.events[:2], groups=True).endswith("sure (tool)\n::endgroup::\n")
+
+
+def test_colour_is_for_marks_and_only_when_asked(log: Any) -> None:
+    log.start()
+    log.add(1.0, "error.raised", message="rate limited")
+    log.add(1.0, "text.delta", message_id="a", text="✓ said the agent\n")
+    assert said(log.events, color=True) == (
+        "+0:00.0 run      \x1b[36m●\x1b[0m review: python agent.py\n"
+        "+0:01.0 error    \x1b[31m✗\x1b[0m rate limited\n"
+        "+0:01.0 text     ✓ said the agent\n"
+    )
+
+
+def test_a_run_of_unknown_types_alone_says_that_it_is_one(log: Any) -> None:
+    log.add(1.0, "myapp.cache_hit", key=1)
+    log.add(2.0, "myapp.cache_miss", key=1)
+    log.add(2.0, "myapp.cache_hit", key=1)
+    assert said(log.events) == (
+        "+0:02.0 run      3 events of types that durastream does not know (myapp.cache_hit, myapp.cache_miss): "
+        "see durastream events\n"
+    )
 
 
 def test_there_is_no_cursor_movement_and_no_colour(log: Any) -> None:

@@ -16,7 +16,9 @@ from rich.console import Console
 from durastream.events import dumps
 from durastream.state import RunState, fold
 from durastream.views import jsonl, live, plain
+from durastream.views.look import Look
 from durastream.views.safe import _MAYBE_STACKED, _is_mark, json_line, one_line, visible
+from durastream.views.zoom import panels
 
 # Written down here a second time, from the security rules and not from the code.
 FORBIDDEN = re.compile(
@@ -138,6 +140,30 @@ def test_no_payload_reaches_the_screen(payload: str) -> None:
             console.print(live.render(state, width=width, height=60, now=99.0, seal=payload))
             console.print(live.summary(state, width=width, run_id=payload, note=payload, seal=payload))
             assert FORBIDDEN.findall(out.getvalue()) == []
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_no_payload_reaches_what_the_keys_show(payload: str) -> None:
+    events = everything(payload)
+    state = fold(events)
+    looks = [Look(panel=panel, place=place) for panel in panels(state) for place in (None, (0, 0))]
+    looks += [Look(event=event) for event in events]
+    looks += [Look(prompt=payload), Look(reasoning="all"), Look(reasoning="none")]
+    for look in looks:
+        for size in ((40, 10), (120, 30)):
+            frame = live.render(state, width=size[0], height=size[1], look=look, note=payload)
+            assert FORBIDDEN.findall("".join(text.plain for text in frame.lines)) == []
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_no_payload_is_a_command_to_the_runner_of_github(payload: str) -> None:
+    out = io.StringIO()
+    for text in (payload, "::set-env name=A::" + payload, "##[add-path]" + payload):
+        plain.show([everything(text)], state=RunState(), out=out, groups=True)
+    assert FORBIDDEN.findall(out.getvalue()) == []
+    assert "##[" not in out.getvalue()
+    commands = [line for line in out.getvalue().split("\n") if line.lstrip().startswith("::")]
+    assert all(line == "::endgroup::" or line.startswith("::group::+") for line in commands)
 
 
 @pytest.mark.parametrize("payload", HOSTILE)

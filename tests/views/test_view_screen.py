@@ -14,6 +14,7 @@ from rich.console import Console
 from durastream.state import RunState
 from durastream.views import draft, frame, live
 from durastream.views.frame import Section, line, share, wrap
+from durastream.views.look import Look
 
 
 def test_before_the_first_event(printed: Any) -> None:
@@ -94,6 +95,15 @@ sources 1  1 The Log  https://example.org/log
 
 no event for 6 s; step 'fetch the log' is running                        q leave
 """)
+
+
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [(None, "1 events\n"), ((0.4, 0.0), "1 events · 0.4/s · lag 0 ms\n"), ((1234.4, 1.52), " · 1.2k/s · lag 1.5 s\n")],
+)
+def test_while_events_flow_it_is_told_how_fast_and_how_late(log: Any, printed: Any, flow: Any, said: str) -> None:
+    state = log.start().state()
+    assert said in printed(live.render(state, width=60, height=10, look=Look(flow=flow)), 60)
 
 
 def test_a_failed_step_says_why(log: Any, printed: Any) -> None:
@@ -263,6 +273,20 @@ def test_a_tiny_terminal(log: Any, printed: Any) -> None:
 ● running…
 ✓ Find
 ▶ Write
+""")
+
+
+def test_a_run_of_unknown_types_without_a_beginning_says_what_it_is(log: Any, printed: Any) -> None:
+    log.add(1.0, "myapp.cache_hit", key=1)
+    assert printed(live.render(log.state(), width=60, height=8, run_id="k3v9p2"), 60) == snapshot("""\
+k3v9p2                                       ● running  0:01
+                                                    1 events
+
+nothing to show here yet: 1 events so far; durastream events
+prints them
+
+
+
 """)
 
 

@@ -18,6 +18,7 @@ from durastream.api.messages import complete, final_answer, finish, reasoning, r
 from durastream.api.plans import Plan, plan
 from durastream.api.recordings import Recording, recording
 from durastream.api.steps import Step, step
+from durastream.api.taps import tap
 
 __all__ = [
     "Approval",
@@ -41,6 +42,7 @@ __all__ = [
     "run_id",
     "source",
     "step",
+    "tap",
     "text",
     "usage",
 ]

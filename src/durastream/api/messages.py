@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # as in typing, which costs 4 ms to import
 if TYPE_CHECKING:
     from durastream.api.sink import Sink
 
-__all__ = ["complete", "final_answer", "finish", "reasoning", "retract", "text"]
+__all__ = ["complete", "final_answer", "finish", "reasoning", "retract", "stream", "text"]
 
 
 def text(chunk: str | None, *, message_id: str = "answer") -> None:
@@ -21,10 +21,11 @@ def text(chunk: str | None, *, message_id: str = "answer") -> None:
     """
     sink = current()
     if sink is not None and chunk is not None:
-        _stream(sink, clean(text_of(chunk)), message_id)
+        stream(sink, clean(text_of(chunk)), message_id)
 
 
-def _stream(sink: Sink, chunk: str, message_id: str) -> None:
+def stream(sink: Sink, chunk: str, message_id: str = "answer") -> None:
+    """Stream a piece of a message of a run that is known."""
     if not chunk:
         return
     with forks.lock:
@@ -59,7 +60,7 @@ def final_answer(text: str | None = None, *, message_id: str = "answer") -> None
             declared = clean(text_of(text))
             if draft is None or not draft.length:
                 _begin(sink, message_id)
-                _stream(sink, declared, message_id)
+                stream(sink, declared, message_id)
             elif not draft.is_whole(declared):
                 # The recorder takes an agent's `run.completed` as its word on its own end, and compares.
                 sink.write("run.completed", {"answer": {"message_id": message_id, "text": declared}})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import formats, importing, inspect, listing, manage, verifying
+from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing, verifying
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -31,6 +31,7 @@ _Mistake: type[Exception] = typer.BadParameter.__bases__[0]
 Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
+Timestamps = Annotated[bool, typer.Option("--timestamps", help="Begin plain lines with the wall clock, in UTC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")]
 
 
@@ -62,6 +63,7 @@ def run_command(
     ],
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
+    timestamps: Timestamps = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for the run.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
     store: Store = None,
@@ -81,7 +83,18 @@ def run_command(
     from durastream.cli.foreground import run
 
     request = Request(
-        tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered, strict
+        tuple(command),
+        detach,
+        view,
+        name,
+        tuple(tag or ()),
+        store,
+        log,
+        format_,
+        not no_raw,
+        line_buffered,
+        strict,
+        timestamps,
     )
     check(request)
     return run(request)
@@ -111,10 +124,11 @@ def attach_command(
         ),
     ] = "auto",
     view: View = "auto",
+    timestamps: Timestamps = False,
     store: Store = None,
 ) -> int:
     """Join a run: all that is known of it at once, then live."""
-    return inspect.attach(attached_store(store), run, start, view)
+    return inspect.attach(attached_store(store), run, start, view, timestamps=timestamps)
 
 
 @app.command("replay")
@@ -122,17 +136,28 @@ def replay_command(
     run: Run,
     speed: Annotated[str, typer.Option("--speed", metavar="FACTOR", help="4x, 0.5x or max.")] = "1x",
     start: Annotated[
-        str | None, typer.Option("--from", metavar="T|SEQ", help="Where to begin: 90s, 1:30, 1200.")
+        str | None,
+        typer.Option("--from", metavar="PLACE", help="Where to begin: 90s, 1:30, event 1200, or a step's title."),
     ] = None,
-    stop: Annotated[str | None, typer.Option("--to", metavar="T|SEQ", help="Where to end, included.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", metavar="PLACE", help="Where to end, included.")] = None,
     idle_limit: Annotated[
-        float | None, typer.Option("--idle-limit", metavar="SECONDS", min=0, help="Make longer silences this short.")
+        str | None,
+        typer.Option(
+            "--idle-limit",
+            metavar="SECONDS",
+            help="Make longer silences this short, or off. [default: 5, and it says so]",
+            show_default=False,
+        ),
     ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until you leave.")] = False,
     view: View = "auto",
+    timestamps: Timestamps = False,
     store: Store = None,
 ) -> int:
-    """Watch a run again, at the pace it had or another."""
-    return inspect.replay(attached_store(store), run, speed, start, stop, idle_limit, view)
+    """Watch a run again, at the pace it had or another. In a terminal, ? shows the keys."""
+    return inspect.replay(
+        attached_store(store), run, speed, start, stop, idle_limit, view, loop=loop, timestamps=timestamps
+    )
 
 
 @app.command(
@@ -144,6 +169,12 @@ def verify_command(
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", metavar="FILE", help="A signature of the run's seal, with --key.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="PUB", help="The public Ed25519 key of who signed: PEM or OpenSSH.")
+    ] = None,
     select: Annotated[
         list[str] | None,
         typer.Option("--select", metavar="CODE", help="Only these rules or families; may be repeated."),
@@ -172,6 +203,7 @@ def verify_command(
     store: Store = None,
 ) -> int:
     """Check recordings: is the answer what was streamed?"""
+    signed = sealing.signed(signature, key)
     options = {
         "select": select or None,
         "ignore": ignore or None,
@@ -181,7 +213,9 @@ def verify_command(
         "artifacts": artifacts or None,
     }
     output = verifying.Output(json_, junit, sarif)
-    return verifying.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, options=options, output=output)
+    return verifying.verify(
+        attached_store(store), runs or [], all_runs=all_, seal=seal, signed=signed, options=options, output=output
+    )
 
 
 @app.command("rules")
@@ -193,9 +227,25 @@ def rules_command(
     return verifying.list_rules(code, as_json=json_)
 
 
+@app.command("seal", epilog="A seal proves something only if it is kept where the recording is not: docs/audit.md.")
+def seal_command(
+    run: Run,
+    sign: Annotated[
+        str | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private Ed25519 key: PEM or OpenSSH.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Where the signature goes. [default: beside the recording]"),
+    ] = None,
+    store: Store = None,
+) -> int:
+    """Print the seal of a finished run, its chain checked; sign it."""
+    return sealing.seal(attached_store(store), run, sign, out)
+
+
 @app.command("list")
 def list_command(
-    json_: Json = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON array, an object a run.")] = False,
     status: Annotated[
         str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
     ] = None,
@@ -230,6 +280,43 @@ def events_command(
 def cat_command(run: Run, store: Store = None) -> int:
     """Print the answer, or the draft so far, and nothing else."""
     return inspect.cat(attached_store(store), run)
+
+
+@app.command("diff", epilog="Exits with 0 when the runs are the same in what is compared, with 1 when they differ.")
+def diff_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run, such as a golden recording.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select",
+            metavar="WHAT",
+            help="What to compare: some of status, plan, steps, answer, sources, checks, usage, cost, duration, "
+            "or all; commas between them. [default: all but duration]",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
+    store: Store = None,
+) -> int:
+    """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
+    return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
+
+
+@app.command(
+    "check", epilog="The recording stays as it was; the evaluation is chained to its seal, in a file beside it."
+)
+def check_command(
+    run: Run,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What was judged.")],
+    outcome: Annotated[str, typer.Option("--outcome", metavar="O", help="pass, fail or warn.")],
+    score: Annotated[float | None, typer.Option("--score", metavar="N", help="A number.")] = None,
+    detail: Annotated[str | None, typer.Option("--detail", metavar="TEXT", help="Why.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who or what judged.")] = None,
+    store: Store = None,
+) -> int:
+    """Add an evaluation to a finished run."""
+    return evaluating.check(attached_store(store), run, name, outcome, score, detail, by)
 
 
 @app.command("cancel")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from durastream.evaluations import Evaluation
 from durastream.state import RunState
 from durastream.stores import RunInfo
 
@@ -11,7 +13,7 @@ __all__ = ["run_document", "run_fields"]
 
 
 def run_fields(info: RunInfo) -> dict[str, Any]:
-    """The run-level fields, as in a line of `list --json`."""
+    """The run-level fields, as in an entry of `list --json`."""
     return {
         "run_id": info.run_id,
         "name": info.name,
@@ -30,8 +32,8 @@ def run_fields(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def run_document(info: RunInfo, state: RunState) -> dict[str, Any]:
-    """Everything known of a run after its last stored event."""
+def run_document(info: RunInfo, state: RunState, evaluations: Sequence[Evaluation] = ()) -> dict[str, Any]:
+    """Everything known of a run after its last stored event, and what was found of it later."""
     end = state.completed or {}
     message = state.answer
     draft = message.text if message is not None else ""
@@ -74,4 +76,5 @@ def run_document(info: RunInfo, state: RunState) -> dict[str, Any]:
         "log": [{"stream": stream, "text": text} for stream, text in state.log],
         "reconciled": end.get("reconciled"),
         "findings": end.get("findings", []),
+        "evaluations": [each._asdict() for each in evaluations],
     }

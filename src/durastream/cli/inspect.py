@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from math import isfinite
 from typing import Any
 
+from durastream import evaluations
 from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.document import run_document
 from durastream.cli.ending import say
@@ -15,12 +15,14 @@ from durastream.cli.launch import VIEWS
 from durastream.cli.watch import attach as attach_view
 from durastream.cli.watch import replay as replay_view
 from durastream.errors import RunNotFound, UsageError
+from durastream.events import Event
 from durastream.follow import follow as follow_events
 from durastream.follow import read_all
-from durastream.replay import parse_position, parse_speed
+from durastream.replay import parse_idle_limit, parse_position, parse_speed
 from durastream.spool import Spool
 from durastream.stores import FolderStore, Reader
 from durastream.views.safe import json_line, visible
+from durastream.views.words import evaluated
 
 __all__ = ["attach", "cat", "events", "replay", "show"]
 
@@ -30,7 +32,7 @@ def _check_view(view: str) -> None:
         raise UsageError(f"--view {view}: one of {', '.join(VIEWS)}")
 
 
-def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
+def attach(store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool) -> int:
     """Join a run; returns the run's exit code when it was seen to end."""
     _check_view(view)
     if ref is None:
@@ -40,7 +42,7 @@ def attach(store: FolderStore, ref: str | None, start: str, view: str) -> int:
             raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
         ref = live.run_id
     found = find(store, ref)
-    state, left = attach_view(store, found, view, start)
+    state, left = attach_view(store, found, view, start, timestamps=timestamps)
     if state.completed is not None:
         return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
     if not left:
@@ -55,20 +57,31 @@ def replay(
     speed: str,
     start: str | None,
     stop: str | None,
-    idle_limit: float | None,
+    idle_limit: str | None,
     view: str,
+    *,
+    loop: bool,
+    timestamps: bool,
 ) -> int:
     """Play a recording."""
     _check_view(view)
     factor = parse_speed(speed)
     first = parse_position(start, "--from") if start is not None else None
     last = parse_position(stop, "--to") if stop is not None else None
-    if first and last and first[0] == last[0] and last[1] < first[1]:
-        raise UsageError(f"--to {stop} is before --from {start}")
-    if idle_limit is not None and not isfinite(idle_limit):
-        raise UsageError(f"--idle-limit {idle_limit}: a number of seconds")
+    limit = parse_idle_limit(idle_limit)
     reader = open_found(store, find(store, ref))
-    replay_view(reader, view, speed=factor, idle_limit=idle_limit, start=first, stop=last)
+
+    told: list[float] = []
+
+    def skipped(event: Event, seconds: float) -> None:
+        if not told:
+            say(f"silences longer than {limit:g} s are played as {limit:g} s: --idle-limit off plays them whole")
+        told.append(seconds)
+
+    replay_view(
+        reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop, timestamps=timestamps,
+        on_skip=skipped if idle_limit is None else None,
+    )  # fmt: skip
     _tell_damage(reader)
     return 0
 
@@ -91,7 +104,7 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
     if info.status == "running" and not Spool(found.store or "", found.run_id).alive():
         info = info._replace(status="orphaned")
     if as_json:
-        put(json_line(json.dumps(run_document(info, state))))
+        put(json_line(json.dumps(run_document(info, state, evaluations.known(reader)))))
     else:
         from rich.console import Console
 
@@ -100,6 +113,8 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
         console = Console()
         now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
         console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+        for line in evaluated(evaluations.known(reader)):
+            put(line)
     _tell_damage(reader)
     return 0
 

@@ -40,6 +40,7 @@ class Request(NamedTuple):
     raw: bool = True
     line_buffered: bool = False
     strict: bool = False
+    timestamps: bool = False
 
 
 class Started(NamedTuple):
@@ -55,6 +56,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "--no-raw": ("raw", False),
     "--line-buffered": ("line_buffered", True),
     "--strict": ("strict", True),
+    "--timestamps": ("timestamps", True),
 }
 _VALUES = {
     "--view": "view",

@@ -31,8 +31,7 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
     known = list(store.infos())
     infos = [info for info in known if status is None or info.status == status][:limit]
     if as_json:
-        for info in infos:
-            put(json_line(json.dumps(run_fields(info))))
+        put("[" + ",\n ".join(json_line(json.dumps(run_fields(info))) for info in infos) + "]")
     else:
         names = max((len(info.name) for info in infos if isinstance(info.name, str)), default=0)
         width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE

@@ -14,7 +14,7 @@ from durastream.errors import DurastreamError, StoreUnwritable, UsageError
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore
-from durastream.stores.folder import open_reader
+from durastream.stores.folder import open_reader, remove_files
 from durastream.supervisor import spawn_recorder
 
 __all__ = ["cancel", "demo", "init", "recover_runs", "remove"]
@@ -110,8 +110,7 @@ def remove(store: FolderStore, refs: list[str]) -> int:
             at.remove(found.run_id)
             say(f"removed {found.run_id}")
         else:  # a copy under another name: the run itself stays
-            for end in ("", "-wal", "-shm"):
-                Path(f"{found.path}{end}").unlink(missing_ok=True)
+            remove_files(str(found.path))
             say(f"removed {found.path}")
     return 0
 

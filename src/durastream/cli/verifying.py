@@ -23,7 +23,7 @@ from durastream.reports.table import report_lines, rule_lines
 from durastream.rules import FAMILIES, RULES
 from durastream.rules.policy import Settings
 from durastream.spool import Spool
-from durastream.stores import FolderStore
+from durastream.stores import FolderStore, Reader
 from durastream.views.safe import json_line
 
 __all__ = ["Output", "list_rules", "verify"]
@@ -45,14 +45,15 @@ def verify(
     *,
     all_runs: bool,
     seal: str | None,
+    signed: tuple[str, str] | None,
     options: Mapping[str, Any],
     output: Output,
 ) -> int:
     """Check runs; 0 when all hold, 1 with findings, 3 when one cannot be read."""
     if all_runs and refs:
         raise UsageError("name runs or say --all, not both")
-    if seal is not None and (all_runs or len(refs) > 1):
-        raise UsageError("--seal is of one run")
+    if (seal is not None or signed is not None) and (all_runs or len(refs) > 1):
+        raise UsageError("--seal is of one run" if seal is not None else "--signature is of one run")
     gc.freeze()  # as in the recorder: a batch is thousands of small objects without a cycle
     gc.set_threshold(200_000, 20, 100)
     settings = find_settings(current_folder())
@@ -65,7 +66,7 @@ def verify(
     checked = []
     for ref in refs if all_runs else refs or ["latest"]:
         try:
-            one = _verify_one(store, ref, settings, options, seal)
+            one = _verify_one(store, ref, settings, options, seal, signed)
         except RecordingError as error:
             if len(refs) < 2 and output.junit is None and output.sarif is None:
                 raise
@@ -86,18 +87,30 @@ def _code(checked: Checked) -> int:
 
 
 def _verify_one(
-    store: FolderStore, ref: str, settings: Settings, options: Mapping[str, Any], seal: str | None
+    store: FolderStore,
+    ref: str,
+    settings: Settings,
+    options: Mapping[str, Any],
+    seal: str | None,
+    signed: tuple[str, str] | None,
 ) -> Checked:
     found = find(store, ref)
     reader = open_found(store, found)
     try:
-        policy = settings.policy(reader.info().tags, options)
+        policy = settings.policy(_tags(reader), options)
         alive = Spool(found.store or store.folder, found.run_id).alive()
-        report = check(reader, policy, seal=seal, live=alive)
+        report = check(reader, policy, seal=seal, signed=signed, live=alive)
     finally:
         reader.close()
     rules = [rule for rule in RULES.values() if policy.takes(rule)]
     return Checked(report.run_id, os.path.relpath(reader.path), rules, report)
+
+
+def _tags(reader: Reader) -> dict[str, str]:
+    try:
+        return reader.info().tags
+    except RecordingError:  # which is a finding like others
+        return {}
 
 
 def _put(checked: Checked, *, as_json: bool, with_seal: bool) -> None:

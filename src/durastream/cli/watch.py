@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from durastream.cli.common import open_found
 from durastream.cli.signals import Interrupts
 from durastream.errors import RecordingError, UsageError
 from durastream.events import Event, show_hash
 from durastream.follow import follow, read_all, wait_for_reader
-from durastream.replay import Position, cut, pace
+from durastream.replay import Position, pace
 from durastream.spool import Spool
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
@@ -22,24 +24,19 @@ __all__ = ["attach", "choose_view", "replay", "watch_run"]
 
 
 def choose_view(view: str) -> str:
-    """What `auto` means here: the live screen in a terminal that can show it, else plain lines; the same for `live`."""
+    """What `auto` means here: the live screen in a terminal that can show it, else plain lines; the same for `live`.
+
+    A terminal cannot that does not move its cursor, or has another encoding than UTF-8.
+    """
     if view not in ("auto", "live"):
         return view
-    return "live" if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "") else "plain"
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", ""):
+        return "plain"
+    return "live" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "plain"
 
 
-def show(
-    view: str,
-    batches: Batches,
-    state: RunState,
-    *,
-    run_id: str,
-    interrupts: Interrupts | None = None,
-    seal: str = "",
-    rate: float = 1.0,
-    running: bool = False,
-) -> bool:
-    """Show batches in a view until they end; returns whether the viewer left before that."""
+def show(view: str, batches: Batches, state: RunState, *, timestamps: bool = False) -> bool:
+    """Show batches in a view for lines until they end; returns whether the viewer left before that."""
     if view == "json":
         from durastream.views import jsonl
 
@@ -47,36 +44,59 @@ def show(
     if view == "plain":
         from durastream.views import plain
 
-        return plain.show(batches, state=state, out=sys.stdout).left
-    if view == "none":
-        for batch in batches:
-            fold(batch, state)
-        return False
+        return plain.show(
+            batches, state=state, out=sys.stdout, timestamps=timestamps,
+            groups=os.environ.get("GITHUB_ACTIONS") == "true",
+            color=bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR"),
+        ).left  # fmt: skip
+    for batch in batches:
+        fold(batch, state)
+    return False
+
+
+def play(
+    reader: Reader,
+    state: RunState,
+    *,
+    follow: Callable[[int], Batches] | None = None,
+    interrupts: Interrupts | None = None,
+    **how: Any,
+) -> bool:
+    """Show a run on the screen, with a player for the keys; returns whether the viewer left before the end."""
     from rich.console import Console
 
+    from durastream.player import Player
+    from durastream.timeline import Timeline
     from durastream.views import live
 
+    keys = live.Keys.of_stdin()
+    player = Player(
+        Timeline(reader), state, follow=follow,
+        clock=time.monotonic, sleep=keys.wait if keys is not None else time.sleep, wall=time.time, **how,
+    )  # fmt: skip
     return live.show(
-        batches,
+        player,
         state=state,
         console=Console(),
-        run_id=run_id,
-        keys=live.Keys.of_stdin(),
+        run_id=reader.run_id,
+        keys=keys,
         on_interrupt=interrupts.interrupt if interrupts is not None else None,
-        seal=seal,
-        rate=rate,
-        wall=time.time if running else None,
+        player=player,
     ).left
 
 
-def watch_run(spool: Spool, view: str, interrupts: Interrupts) -> bool:
+def watch_run(spool: Spool, view: str, interrupts: Interrupts, *, timestamps: bool = False) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
     reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
-    batches = follow(reader, spool)
-    return show(choose_view(view), batches, RunState(), run_id=spool.run_id, interrupts=interrupts, running=True)
+    view = choose_view(view)
+    if view == "live":
+        return play(reader, RunState(), follow=partial(follow, reader, spool), interrupts=interrupts)
+    return show(view, follow(reader, spool), RunState(), timestamps=timestamps)
 
 
-def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[RunState, bool]:
+def attach(
+    store: FolderStore, found: Found, view: str, start: str, *, timestamps: bool = False
+) -> tuple[RunState, bool]:
     """Join a run: its state so far, then what comes. Returns the state and whether the viewer left before the end."""
     reader = open_found(store, found)
     spool = Spool(found.store or store.folder, found.run_id)
@@ -86,11 +106,13 @@ def attach(store: FolderStore, found: Found, view: str, start: str) -> tuple[Run
     if view == "raw":
         return _attach_raw(reader, spool)
     ended = state.completed is not None
-    batches = iter(()) if ended else follow(reader, spool, after)
     if ended and view == "live":
         _print_end(state, found.run_id, reader)
         return state, False
-    left = show(view, batches, state, run_id=found.run_id, running=not ended)
+    if view == "live":
+        left = play(reader, state, follow=partial(follow, reader, spool))
+    else:
+        left = show(view, iter(()) if ended else follow(reader, spool, after), state, timestamps=timestamps)
     reader.close()
     return state, left
 
@@ -188,32 +210,38 @@ def replay(
     *,
     speed: float,
     idle_limit: float | None,
-    start: Position | None,
-    stop: Position | None,
+    start: Position | None = None,
+    stop: Position | None = None,
+    loop: bool = False,
+    timestamps: bool = False,
+    on_skip: Callable[[Event, float], None] | None = None,
 ) -> bool:
-    """Play a recording at its own pace or another; returns whether the viewer left before its end."""
+    """Play a recording at its own pace or another; returns whether the viewer left before its end.
+
+    `on_skip` is told of each silence that is cut, but for the screen, which tells it itself.
+    """
+    from durastream.timeline import Timeline
+
     view = choose_view(view)
     if view == "raw" and not any(True for _ in reader.raw("stdout")):
         raise RecordingError(f"{reader.path} keeps no raw bytes of stdout: another --view shows its events")
-    state = RunState()
-    parts = cut(read_all(reader), start, stop)
-    first: Sequence[Event] = ()
-    for shown, events in parts:
-        if shown:
-            first = events
-            break
-        fold(events, state)
-    batches = pace(_chained(first, parts), speed=speed, idle_limit=idle_limit, clock=time.monotonic, sleep=time.sleep)
-    if view == "raw":
-        return _replay_raw(batches, reader)
-    return show(view, batches, state, run_id=reader.run_id, rate=0.0 if speed == float("inf") else speed)
-
-
-def _chained(first: Sequence[Event], rest: Iterator[tuple[bool, Sequence[Event]]]) -> Iterator[Sequence[Event]]:
-    if first:
-        yield first
-    for _, events in rest:
-        yield events
+    timeline = Timeline(reader)
+    first = max(1, timeline.first_of(start, "--from")) if start is not None else 1
+    last = timeline.last_of(stop, "--to") if stop is not None else None
+    if last is not None and start is not None and last < first:
+        raise UsageError(f"--to is before --from: it ends at event {last}, before event {first}")
+    loop = loop and first <= timeline.last()  # with nothing to play it would have no end
+    how: dict[str, Any] = {"speed": speed, "idle_limit": idle_limit}
+    if view == "live":
+        return play(reader, timeline.state(first - 1), first=first, last=last, loop=loop, **how)
+    while True:
+        batches = pace(
+            read_all(reader, first - 1, last), **how, clock=time.monotonic, sleep=time.sleep, on_skip=on_skip
+        )
+        state = timeline.state(first - 1)
+        left = _replay_raw(batches, reader) if view == "raw" else show(view, batches, state, timestamps=timestamps)
+        if left or not loop:
+            return left
 
 
 def _replay_raw(batches: Batches, reader: Reader) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from durastream.events import Pending, Src, dumps
+from durastream.events import Pending, Src
 from durastream.sources.adapters import Adapter, Narrator, Unmapped
-from durastream.sources.decode import decode, rejected
+from durastream.sources.decode import decode, encode, rejected
 from durastream.sources.frames import Frame, Frames
 from durastream.sources.log import log_line
 from durastream.sources.native import claimed
@@ -35,26 +35,30 @@ class AdaptedSource:
         self._say.identify(format=adapter.name, terminal=adapter.terminal)
 
     def feed(self, data: bytes) -> list[Pending]:
-        return [pending for frame in self._frames.feed(data) for pending in self.take(frame)]
+        return self._take(self._frames.feed(data))
 
     def close(self) -> list[Pending]:
-        return [pending for frame in self._frames.close() for pending in self.take(frame)]
+        return self._take(self._frames.close())
 
-    def take(self, frame: Frame) -> list[Pending]:
-        """The events of one frame."""
-        src = Src(self.stream, frame.offset, frame.length)
-        try:
-            value = decode(frame.data)
-        except ValueError:
-            if frame.sse and frame.data == b"[DONE]":
-                return []
-            return [self._unread(frame, src)]
-        try:
-            self._reads.take(value)
-            return [Pending(type_, data, dumps(data), src) for type_, data in self._say.drain()]
-        except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
-            self._say.drain()
-            return [self._unmapped(value, frame, src, error)]
+    def _take(self, frames: list[Frame]) -> list[Pending]:
+        """The events of some frames."""
+        found: list[Pending] = []
+        take, drain = self._reads.take, self._say.drain
+        for frame in frames:  # the hot path
+            src = Src(self.stream, frame.offset, frame.length)
+            try:
+                value = decode(frame.data)
+            except ValueError:
+                if not frame.sse or frame.data != b"[DONE]":
+                    found.append(self._unread(frame, src))
+                continue
+            try:
+                take(value)
+                found += [Pending(type_, data, encode(data), src) for type_, data in drain()]
+            except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
+                self._say.unsay()
+                found.append(self._unmapped(value, frame, src, error))
+        return found
 
     def _unread(self, frame: Frame, src: Src) -> Pending:
         if len(frame.data) > _LONG_LOG or frame.data.startswith(b"{"):
@@ -70,7 +74,7 @@ class AdaptedSource:
         if len(frame.data) <= _KEPT:
             try:
                 data = {"json": value, "reason": reason}
-                return Pending("raw.event", data, dumps(data), src)
+                return Pending("raw.event", data, encode(data), src)
             except (ValueError, RecursionError) as unwritable:  # such as an integer of 5,000 digits
                 reason = str(unwritable)[:200]
         return rejected(reason, frame.data, src)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from durastream.sources.adapters import STRONG, Adapter, adapters
+from durastream.sources.adapters import NO, STRONG, Adapter, adapters
 
 __all__ = ["Detector"]
 
@@ -39,10 +39,17 @@ class Detector:
             self._adapters = list(adapters())
         before, self._weak = self._weak, None
         for adapter in self._adapters:
-            found = adapter.matches(value)
+            found = _matches(adapter, value)
             if not found:
                 continue
             if found == STRONG or sse or adapter is before or not self._named.isdisjoint(adapter.commands):
                 return adapter
             self._weak = self._weak or adapter
         return None
+
+
+def _matches(adapter: type[Adapter], value: Any) -> int:
+    try:
+        return adapter.matches(value)
+    except Exception:  # noqa: BLE001 - an adapter may come from anyone, and a line may hold anything
+        return NO

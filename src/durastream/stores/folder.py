@@ -12,11 +12,15 @@ from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLo
 from durastream.events import dumps
 from durastream.spool import Spool, spools
 from durastream.stores import catalog
+from durastream.stores.addenda import addenda_path
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.protocols import RUN_ID, Reader, RunInfo, Writer, run_info
 from durastream.stores.sqlite import SqliteReader, SqliteWriter
 
-__all__ = ["FolderStore", "Found", "open_reader", "open_store"]
+__all__ = ["SIGNATURE", "FolderStore", "Found", "open_reader", "open_store", "remove_files"]
+
+SIGNATURE = ".sig"
+"""What the name of a signature file ends with, behind the name of its recording."""
 
 _ENDS = {"sqlite": ".db", "jsonl": ".jsonl"}
 _BACK = re.compile(r"@([1-9][0-9]{0,8})\Z")
@@ -202,9 +206,8 @@ class FolderStore:
         if spool.alive() or spool.agent_alive():
             raise RunLocked(f"run {run_id} is being recorded: `durastream cancel {run_id}` first")
         path = self.path(run_id)
-        for end in ("", "-wal", "-shm", "-journal"):
-            if path is not None:
-                _unlink(path + end)
+        if path is not None:
+            remove_files(path)
         spool.remove()
 
 
@@ -216,6 +219,13 @@ def info_of(meta: dict[str, Any]) -> RunInfo:
         return run_info({"tags": {}, **json.loads(dumps(fields))})
     except (TypeError, ValueError) as error:
         raise NotARecording(f"the spool of a run does not say what run it is: {error}") from error
+
+
+def remove_files(path: str) -> None:
+    """Remove a recording and what goes by its name: what SQLite leaves beside it, addenda, a signature."""
+    beside = addenda_path(path), os.path.splitext(path)[0] + SIGNATURE
+    for name in (*(path + end for end in ("", "-wal", "-shm", "-journal")), *beside):
+        _unlink(name)
 
 
 def _unlink(path: str) -> None:

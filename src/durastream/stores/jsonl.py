@@ -20,7 +20,7 @@ from typing import Any
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Event, dumps, genesis, loads, loads_many, parse_hash, show_hash
 from durastream.state import RunState, fold
-from durastream.stores.packed import unpack
+from durastream.stores.packed import pieces
 from durastream.stores.protocols import (
     LONGEST_RAW,
     RUN_ID,
@@ -200,12 +200,11 @@ class JsonlReader:
             header = json.loads(line) if line.endswith(b"\n") else None
         except (ValueError, RecursionError):
             header = None
-        if not isinstance(header, dict) or type(header.get("durastream")) is not int:
+        version = header.get("durastream") if isinstance(header, dict) else None
+        if not isinstance(header, dict) or type(version) is not int or version < 1:
             raise NotARecording(f"{self.path} is no durastream recording: its first line is no header")
-        if header["durastream"] > FORMAT:
-            raise NewerFormat(
-                f"{self.path} has format {header['durastream']}, this durastream reads up to {FORMAT}: upgrade it"
-            )
+        if version > FORMAT:
+            raise NewerFormat(f"{self.path} has format {version}, this durastream reads up to {FORMAT}: upgrade it")
         if not isinstance(header.get("run_id"), str) or not RUN_ID.match(header["run_id"]):
             raise NotARecording(f"{self.path} is no durastream recording: its header names no run")
         self._at = self.whole = len(line)
@@ -240,9 +239,11 @@ class JsonlReader:
                 raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
         return self._fd
 
-    def scan(self) -> Iterator[Event | RawChunk]:
-        """Everything from where reading stands, in file order."""
+    def scan(self, only: bytes = b"") -> Iterator[Event | RawChunk]:
+        """Everything from where reading stands, in file order; or the lines that begin so."""
         for count, line in enumerate(self._lines()):
+            if not line.startswith(only):
+                continue
             try:
                 entry = _entry(line, many=count > _FEW)
             except _UNREADABLE:
@@ -329,17 +330,9 @@ class JsonlReader:
 
     def raw(self, stream: str) -> Iterator[bytes]:
         reader = JsonlReader(self.path)  # with a position of its own: whoever reads on meanwhile is not disturbed
+        chunks = (entry for entry in reader.scan(only=_RAW) if isinstance(entry, RawChunk) and entry.stream == stream)
         try:
-            for line in reader._lines():
-                if line.startswith(_RAW):
-                    try:
-                        entry = _raw_chunk(json.loads(line))
-                    except _UNREADABLE:
-                        continue  # whoever reads the events is told of it
-                    if entry.stream == stream:
-                        yield unpack(entry.data, entry.length)
-        except (ValueError, TypeError) as error:
-            raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
+            yield from pieces(chunks, self.path)
         finally:
             reader.close()
 
@@ -369,4 +362,7 @@ def _raw_chunk(raw: dict[str, Any]) -> RawChunk:
     stream, offset, length = raw["raw"], raw["offset"], raw["length"]
     if type(stream) is not str or type(offset) is not int or type(length) is not int or not 0 <= length <= LONGEST_RAW:
         raise ValueError("no place of raw bytes")
-    return RawChunk(stream, offset, length, base64.b64decode(raw["zlib"], validate=True))
+    data = base64.b64decode(raw["zlib"], validate=True)
+    if base64.b64encode(data).decode() != raw["zlib"]:
+        raise ValueError("raw bytes that are spelled in another way than they were written")
+    return RawChunk(stream, offset, length, data)

@@ -75,7 +75,7 @@ class Batch(NamedTuple):
     messages: Sequence[MessageRow] = ()
     raw: Sequence[RawChunk] = ()
     snapshot: str | None = None
-    """JSON of the state after the last row, without the text of its messages."""
+    """JSON of the state after the last row, or at the head if there is none, without the text of its messages."""
 
 
 class RunInfo(NamedTuple):
@@ -147,7 +147,7 @@ class Reader(Protocol):
         """The state after event `upto`, or after the last, by the quickest way there is."""
 
     def drafts(self) -> dict[str, str] | None:
-        """The stored text of each message; None where the store keeps none beside the events."""
+        """The stored text of each message, and of reasoning; None where the store keeps none beside the events."""
 
     def draft_pieces(self) -> Iterator[tuple[str, str]] | None:
         """The same piece by piece: message id and text, those of one message together and in order."""

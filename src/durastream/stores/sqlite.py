@@ -13,8 +13,10 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from durastream.errors import (
@@ -28,9 +30,10 @@ from durastream.errors import (
     StoreUnwritable,
 )
 from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
-from durastream.state import RunState, fold
-from durastream.stores.packed import unpack
-from durastream.stores.protocols import LONGEST_RAW, RUN_ID, Batch, Head, RunInfo, completed_info, run_info
+from durastream.state import Kept, RunState, fold
+from durastream.stores.hashes import EACH, is_whole, shortened, whole
+from durastream.stores.packed import pieces, unpack
+from durastream.stores.protocols import RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
 
@@ -39,12 +42,19 @@ REASONING = "#reasoning"
 
 _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
-_CHECKPOINT_PAGES = 8000
+_PAGE = 8192
+_CHECKPOINT_PAGES = 4000
+_AT_ONCE = 50
+_INSERT = "insert into log (seq, body, hash) values (?, ?, ?)"
+_INSERT_MANY = _INSERT + ", (?, ?, ?)" * (_AT_ONCE - 1)
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
 _PROBED = 2000
 _UNREADABLE = (ValueError, KeyError, TypeError)
+_CHUNKS = "select text from message_chunks where message_id = ? and seq > ? and seq <= ?"
+_END = 32_000
+_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)  # the second where a broken schema is in the message of the first
 
 
 def _translate(error: sqlite3.Error, path: str) -> StoreError:
@@ -121,9 +131,13 @@ class SqliteWriter:
         if batch.rows and batch.rows[0][0] != self.head.seq + 1:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         db = self._db
+        rows = shortened(batch.rows)
         try:
             db.execute("begin immediate")
-            db.executemany("insert into log (seq, body, hash) values (?, ?, ?)", batch.rows)
+            together = len(rows) // _AT_ONCE * _AT_ONCE
+            for at in range(0, together, _AT_ONCE):  # takes two thirds of the time of one row a step
+                db.execute(_INSERT_MANY, list(chain.from_iterable(rows[at : at + _AT_ONCE])))
+            db.executemany(_INSERT, rows[together:])
             if batch.chunks:
                 chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
@@ -137,7 +151,8 @@ class SqliteWriter:
                 db.executemany("insert into raw (stream, offset, length, data) values (?, ?, ?, ?)", batch.raw)
             if batch.snapshot is not None:
                 packed = zlib.compress(batch.snapshot.encode(), 1)
-                db.execute("insert into snapshots values (?, ?)", (batch.rows[-1][0], packed))
+                seq = batch.rows[-1][0] if batch.rows else self.head.seq
+                db.execute("insert into snapshots values (?, ?)", (seq, packed))
             db.execute("commit")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
@@ -170,6 +185,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 def _prepare(db: sqlite3.Connection) -> None:
     for pragma in (
+        f"page_size={_PAGE}",  # of a new file; events are 300 bytes, and half of one is left over in each page
         "journal_mode=wal",
         "synchronous=full",
         "fullfsync=1",
@@ -229,6 +245,7 @@ class SqliteReader:
         self.path = path
         self.damage: list[str] = []
         self._told: set[int] = set()
+        self._read: tuple[int, bytes] = (-1, b"")  # the last event that was read, and its hash
         self._copy: Any = None
         self._open: sqlite3.Connection | None = None
         row = self._query("select run_id from run") if self._query("select 1 from sqlite_master") else []
@@ -257,7 +274,7 @@ class SqliteReader:
                 sqlite3.SQLITE_FULL,
             ):
                 raise Damaged(f"{path} cannot be read: {error}") from error
-        except sqlite3.DatabaseError as error:
+        except _BROKEN as error:
             raise NotARecording(f"{path} is no durastream recording: {error}") from error
         return self._connect_copy(path)
 
@@ -283,7 +300,7 @@ class SqliteReader:
         while True:
             try:
                 return self._db.execute(sql, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except _BROKEN as error:
                 if "decode to UTF-8" in str(error) and self._db.text_factory is str:
                     self._db.text_factory = _readable  # one broken byte is no reason not to show the rest
                     continue
@@ -314,13 +331,36 @@ class SqliteReader:
 
     def head(self) -> Head:
         try:
-            row = self._query("select seq, hash from log order by seq desc limit 1")
+            row = self._query("select seq, body, hash from log order by seq desc limit 1")
         except Damaged:
-            row = self._sound_rows("select seq, hash from log order by seq")[-1:]
+            row = self._sound_rows("select seq, body, hash from log order by seq")[-1:]
             # the cursor is one row ahead of what it gives out: the last sound one is asked for by its seq
-            row += self._sound_rows("select seq, hash from log where seq = ?", row[-1][0] + 1 if row else 1)
+            row += self._sound_rows("select seq, body, hash from log where seq = ?", row[-1][0] + 1 if row else 1)
             row = row[-1:]
-        return Head(*row[0]) if row else Head(0, genesis(self.run_id))
+        if not row:
+            return Head(0, genesis(self.run_id))
+        ((seq, _, digest),) = row if is_whole(row[0][2]) else self._with_hashes(row)  # the end of a batch is whole
+        return Head(seq, digest)
+
+    def _with_hashes(self, rows: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
+        """The rows with their hashes as the chain has them."""
+        return whole(rows, self._hash_before(rows[0][0])) if rows else rows
+
+    def _hash_before(self, seq: int) -> bytes:
+        """The hash of the event before this one: what was read last, else from the last one that is kept whole."""
+        if self._read[0] == seq - 1:
+            return self._read[1]
+        if seq == 1:
+            return genesis(self.run_id)
+        try:
+            rows = self._query("select seq, body, hash from log where seq < ? and seq >= ?", seq, seq - 1 - EACH)
+        except Damaged:
+            rows = self._sound_rows("select seq, body, hash from log where seq < ? and seq >= ?", seq, seq - 1 - EACH)
+        start = next((at for at in range(len(rows) - 1, -1, -1) if is_whole(rows[at][2])), None)
+        if start is None:
+            before = genesis(self.run_id) if rows and rows[0][0] == 1 else b""
+            return whole(rows, before)[-1][2] if rows else b""
+        return whole(rows[start:], b"")[-1][2]
 
     def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
         while True:
@@ -334,6 +374,9 @@ class SqliteReader:
             after = rows[-1][0]  # none of these can be read: what is behind them can
 
     def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
+        rows = self._with_hashes(rows)
+        if rows:
+            self._read = (rows[-1][0], rows[-1][2])
         try:
             found = loads_many([(body, digest) for _, body, digest in rows])
             if _fit(rows, found):
@@ -359,7 +402,7 @@ class SqliteReader:
     def _sound_rows(self, sql: str, *values: Any) -> list[Any]:
         """The rows before the first page that cannot be read."""
         rows: list[Any] = []
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*_BROKEN):
             rows.extend(self._db.execute(sql, values))
         return rows
 
@@ -380,9 +423,12 @@ class SqliteReader:
         state = RunState()
         if near:
             try:
-                state = self.snapshot(near)
+                state = self._snapshot(near, lazy=True)
             except Damaged as error:
                 self._tell(-near, str(error))
+        return self._fold_on(state, upto)
+
+    def _fold_on(self, state: RunState, upto: int) -> RunState:
         while state.seq < upto:
             events = self.read(state.seq, min(5000, upto - state.seq))
             fold((event for event in events if event.seq <= upto), state)
@@ -391,29 +437,27 @@ class SqliteReader:
         return state
 
     def drafts(self) -> dict[str, str]:
-        since = dict(self._query("select message_id, since from messages"))
-        try:
-            texts = self._texts({id_: seq or 0 for id_, seq in since.items()}, None)
-        except _UNREADABLE as error:
-            raise Damaged(f"{self.path}: the stored drafts cannot be read: {error}") from error
-        texts.pop(REASONING, None)
+        since = {REASONING: 0, **dict(self._query("select message_id, since from messages"))}
+        texts: dict[str, str] = {}
+        for message_id, seq in since.items():
+            try:
+                texts[message_id] = self._text(message_id, seq or 0, 1 << 62)
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
+        if not texts[REASONING]:
+            del texts[REASONING]
         return texts
 
     def draft_pieces(self) -> Iterator[tuple[str, str]]:
-        for message_id, since in self._query("select message_id, since from messages"):
-            if message_id == REASONING:
-                continue
+        for message_id, since in {REASONING: 0, **dict(self._query("select message_id, since from messages"))}.items():
             yield message_id, ""
             try:
-                for piece in self._pieces(message_id, since or 0, None):
+                for piece in self._pieces(message_id, since or 0, 1 << 62):
                     yield message_id, piece
             except _UNREADABLE as error:
-                raise Damaged(f"{self.path}: the stored drafts cannot be read: {error}") from error
+                raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
 
-    def _texts(self, since: dict[str, int], upto: int | None) -> dict[str, str]:
-        return {message_id: "".join(self._pieces(message_id, seq, upto)) for message_id, seq in since.items()}
-
-    def _pieces(self, message_id: str, since: int, upto: int | None) -> Iterator[str]:
+    def _pieces(self, message_id: str, since: int, upto: int) -> Iterator[str]:
         """The chunks of a message in order, some at a time: a draft may be larger than memory."""
         at, chunk = since, 1 << 62  # behind all of the last retraction
         while rows := self._query(
@@ -422,47 +466,104 @@ class SqliteReader:
             message_id,
             at,
             chunk,
-            upto if upto is not None else 1 << 62,
+            upto,
         ):
             at, chunk, _ = rows[-1]
             for _, _, text in rows:
                 yield _unpack(text)
 
+    def _text(self, message_id: str, since: int, upto: int) -> str:
+        rows = self._query(f"{_CHUNKS} order by chunk", message_id, since, upto)
+        return "".join(_unpack(row[0]) for row in rows)
+
     def snapshots(self) -> Sequence[int]:
         return [row[0] for row in self._query("select seq from snapshots order by seq")]
 
     def snapshot(self, seq: int, *, text: bool = True) -> RunState:
+        return self._snapshot(seq, lazy=False) if text else self._counted(seq)
+
+    def _counted(self, seq: int) -> RunState:
+        """The state with the text of messages counted and not held."""
+        state = self._snapshot(seq, lazy=True)
+        for message in (*state.messages.values(), state.reasoning):
+            message_id, since = message.message_id, message.since
+            if message is state.reasoning:
+                message_id, since = REASONING, 0
+            told = message.length
+            message.forget()
+            try:
+                for piece in self._pieces(message_id, since, seq):
+                    message.append(piece)
+                    message.drain()
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
+            if message.length != told:
+                raise Damaged(f"{self.path}: the snapshot at event {seq} counts on another draft than is kept")
+        return state
+
+    def _snapshot(self, seq: int, *, lazy: bool) -> RunState:
         rows = self._query("select state from snapshots where seq = ?", seq)
+
+        def text(message_id: str, since: int, length: int | None) -> str | Kept:
+            place = (message_id, since, seq)
+            if not lazy or length is None:
+                return self._text(*place)
+            return _Kept(length, partial(self._kept, *place, length), partial(self._kept_end, *place))
+
         try:
-            saved = json.loads(unpack(rows[0][0]))
+            saved = _parsed(unpack(rows[0][0]))
             if saved["seq"] != seq:
                 raise ValueError(f"it is of event {saved['seq']}")
-            if not text:
-                state = RunState.load(saved, {}, "")
-                for message in (*state.messages.values(), state.reasoning):
-                    id_, since = (
-                        (message.message_id, message.since) if message is not state.reasoning else (REASONING, 0)
-                    )
-                    for piece in self._pieces(id_, since, seq):
-                        message.append(piece)
-                        message.drain()
-                return state
-            starts = {message["message_id"]: message["since"] for message in saved["messages"]}
-            texts = self._texts({**starts, REASONING: 0}, seq)
-            return RunState.load(saved, texts, texts.pop(REASONING))
+            texts = {m["message_id"]: text(m["message_id"], m["since"], m.get("length")) for m in saved["messages"]}
+            return RunState.load(saved, texts, text(REASONING, 0, saved.get("reasoning_length")))
         except (*_UNREADABLE, IndexError, AttributeError, RecursionError) as error:
             raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
 
-    def raw(self, stream: str) -> Iterator[bytes]:
-        chunk = 0
-        while rows := self._query(
-            "select chunk, length, data from raw where stream = ? and chunk > ? order by chunk limit 1", stream, chunk
-        ):
-            chunk, length, data = rows[0]
+    def _kept(self, message_id: str, since: int, upto: int, length: int) -> str:
+        """The text that a snapshot counts on; out of the events when what is kept beside them is not it."""
+        with self._briefly():
             try:
-                yield unpack(data, min(max(length, 0), LONGEST_RAW))
-            except (ValueError, TypeError) as error:
-                raise Damaged(f"{self.path}: the raw bytes of {stream} are damaged: {error}") from error
+                text = self._text(message_id, since, upto)
+                if len(text) == length:
+                    return text
+                why = f"{len(text)} characters in place of {length}"
+            except (*_UNREADABLE, Damaged) as error:
+                why = str(error)
+            self._tell(-upto, f"{self.path}: the stored draft of {message_id!r} cannot be read: {why}")
+            state = self._fold_on(RunState(), upto)
+            message = state.reasoning if message_id == REASONING else state.messages.get(message_id)
+            return message.text if message is not None else ""
+
+    def _kept_end(self, message_id: str, since: int, upto: int, count: int) -> str:
+        """The last `count` characters or some more; fewer when not so many can be read."""
+        parts: list[str] = []
+        with self._briefly(), suppress(sqlite3.DatabaseError, *_UNREADABLE):
+            rows = self._db.execute(f"{_CHUNKS} order by seq desc, chunk desc", (message_id, since, upto))
+            while count > 0 and (row := rows.fetchone()):
+                parts.append(_unpack(row[0]))
+                count -= len(parts[-1])
+            rows.close()
+        return "".join(reversed(parts))
+
+    @contextmanager
+    def _briefly(self) -> Iterator[None]:
+        """Text may be asked for after `close`: then nothing stays open."""
+        closed = self._open is None
+        try:
+            yield
+        finally:
+            if closed:
+                self.close()
+
+    def raw(self, stream: str) -> Iterator[bytes]:
+        yield from pieces(self._raw_chunks(stream), self.path)
+
+    def _raw_chunks(self, stream: str) -> Iterator[RawChunk]:
+        chunk = 0
+        sql = "select chunk, offset, length, data from raw where stream = ? and chunk > ? order by chunk limit 1"
+        while rows := self._query(sql, stream, chunk):
+            chunk, *found = rows[0]
+            yield RawChunk(stream, *found)
 
     def close(self) -> None:
         if self._open is not None:
@@ -473,13 +574,33 @@ class SqliteReader:
             self._copy = None
 
 
+class _Kept:
+    """Text of a message up to a snapshot, read when it is asked for: who joins late wants no more than its end."""
+
+    def __init__(self, length: int, whole: Callable[[], str], last: Callable[[int], str]) -> None:
+        if type(length) is not int or length < 0:
+            raise ValueError("the length of a message is no number")
+        self.length = length
+        self.text = whole
+        self._last = last
+        self._end = ""
+
+    def end(self, count: int) -> str:
+        count = min(count, self.length)
+        if len(self._end) < count:
+            self._end = self._last(max(count, _END))
+        if len(self._end) < count:
+            self._end = self.text()
+        return self._end
+
+
 def _open_to_read(path: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:
         db.execute("pragma trusted_schema=off").close()
         db.execute("select 1 from sqlite_master").close()
-    except sqlite3.Error:
+    except BaseException:
         db.close()
         raise
     return db
@@ -506,14 +627,25 @@ def _check(db: sqlite3.Connection, path: str) -> None:
     marks = ", ".join("?" * len(_TABLES))
     tables = db.execute(f"select type, sql from sqlite_master where lower(name) in ({marks})", _TABLES).fetchall()
     if db.execute("select 1 from sqlite_master").fetchone() and (
-        len(tables) != len(_TABLES) or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
+        version < 1
+        or len(tables) != len(_TABLES)
+        or not all(kind == "table" and f"{sql};" in _schema() for kind, sql in tables)
     ):
-        raise NotARecording(f"{path} has other tables than a recording has: it was not made by durastream")
+        raise NotARecording(f"{path} has no version or other tables than a recording has: durastream did not make it")
 
 
 def _fits(row: tuple[int, str, bytes], event: Event) -> bool:
     """Whether an event is the one that its row says; what the chain hashes must be text, the hash 32 bytes."""
-    return row[0] == event.seq and type(row[1]) is str and type(row[2]) is bytes and len(row[2]) == 32
+    return row[0] == event.seq and type(row[1]) is str and is_whole(row[2])
+
+
+def _parsed(snapshot: bytes) -> Any:
+    from pydantic_core import from_json  # as in `loads_many`: three times as fast, and who joins late waits for it
+
+    try:
+        return from_json(snapshot)
+    except ValueError:  # or nested deeper than it reads
+        return json.loads(snapshot)
 
 
 def _fit(rows: Sequence[tuple[int, str, bytes]], events: Sequence[Event]) -> bool:
@@ -521,7 +653,7 @@ def _fit(rows: Sequence[tuple[int, str, bytes]], events: Sequence[Event]) -> boo
     return (
         [row[0] for row in rows] == [event[0] for event in events]
         and {type(row[1]) for row in rows} <= {str}
-        and {(type(row[2]), len(row[2])) for row in rows} <= {(bytes, 32)}
+        and all(map(is_whole, [row[2] for row in rows]))
     )
 
 

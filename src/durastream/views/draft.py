@@ -16,7 +16,7 @@ from rich.text import Text
 from durastream.state import Message
 from durastream.views.frame import line, wrap
 
-__all__ = ["LIMIT", "after_return", "tail", "text_lines"]
+__all__ = ["LIMIT", "after_return", "is_fence", "laid_out", "tail", "text_lines"]
 
 LIMIT = 24_000
 """The most characters of a text that are ever laid out."""
@@ -57,6 +57,18 @@ def text_lines(message: Message, width: int, room: int, *, style: str = "", mark
 def after_return(text: str) -> str:
     """What a terminal would show of a line that begins again with each carriage return, as progress bars do."""
     return text.rstrip("\r").rpartition("\r")[2]
+
+
+def is_fence(part: str) -> bool:
+    """Whether a line begins or ends a block of code."""
+    return _FENCE.match(part) is not None
+
+
+def laid_out(part: str, *, code: bool) -> tuple[Text, int]:
+    """One line of Markdown as it is shown, and its hanging indent; `code` says whether it stands in a block of code."""
+    if fence := _FENCE.match(part):
+        return _language(fence[2])
+    return _code(part) if code else _prose(part)
 
 
 def _last_lines(parts: Sequence[tuple[_Lay, str]], width: int, room: int) -> list[Text]:

@@ -13,6 +13,7 @@ import signal
 import sys
 import termios
 import threading
+import time
 import tty
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -20,7 +21,17 @@ from typing import Any, Self
 
 __all__ = ["Keys", "Signals"]
 
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
+_PRESSED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b|[^\[O\]])?|.", re.DOTALL)
+
+_NAMES = {
+    "\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left",
+    "\x1bOA": "up", "\x1bOB": "down", "\x1bOC": "right", "\x1bOD": "left",
+    "\x1b[H": "home", "\x1b[F": "end", "\x1bOH": "home", "\x1bOF": "end",
+    "\x1b[1~": "home", "\x1b[4~": "end", "\x1b[7~": "home", "\x1b[8~": "end",
+    "\x1b[5~": "pgup", "\x1b[6~": "pgdn", "\x1b[Z": "backtab",
+    "\x1b[1;2C": "]", "\x1b[1;2D": "[",
+    "\t": "tab", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\x1b": "esc",
+}  # fmt: skip
 
 
 class Keys:
@@ -34,6 +45,7 @@ class Keys:
         self._fd = fd
         self._found: list[Any] | None = None
         self._held = False
+        self._begun = b""
 
     @classmethod
     def of_stdin(cls) -> Keys | None:
@@ -70,19 +82,39 @@ class Keys:
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._found)
         self._held = False
 
-    def read(self) -> str:
-        """The keys pressed since the last call; does not wait. A terminal that is gone reads as Ctrl-D."""
+    def read(self) -> list[str]:
+        """The keys pressed since the last call; does not wait. A terminal that is gone reads as Ctrl-D.
+
+        A key is its character, or a name: up, down, left, right, home, end, pgup, pgdn, tab, backtab, enter,
+        backspace, esc. Shift and an arrow are `[` and `]`. Keys without a name are dropped.
+        """
         if not self._held:
-            return ""
+            return []
         pressed = b""
         try:
             while len(pressed) < 4096 and select.select([self._fd], [], [], 0)[0]:
                 if not (some := os.read(self._fd, 1024)):
-                    return "\x04"
+                    return ["\x04"]
                 pressed += some
         except OSError:
-            return "\x04"
-        return _SEQUENCE.sub(b"", pressed).decode("ascii", "replace")
+            return ["\x04"]
+        if pressed and self._begun:
+            pressed = self._begun + pressed
+        elif self._begun:  # nothing came behind it: it was the key itself
+            self._begun = b""
+            return ["esc"]
+        self._begun = b"\x1b" if pressed.endswith(b"\x1b") else b""
+        text = pressed.removesuffix(b"\x1b").decode("utf-8", "replace")
+        keys = (match[0] for match in _PRESSED.finditer(text))
+        return [key for each in keys if len(key := _NAMES.get(each, each)) == 1 or key in _NAMES.values()]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, until a key is pressed."""
+        if not self._held:
+            time.sleep(seconds)
+            return
+        with suppress(OSError, ValueError):
+            select.select([self._fd], [], [], seconds)
 
     def _in_foreground(self) -> bool:
         # To set a terminal from the background would stop this process.

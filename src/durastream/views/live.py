@@ -1,4 +1,4 @@
-"""The live screen: fold every event as it comes, paint at most twenty times a second, whatever the rate.
+"""The live screen: fold every event as it comes, paint at most thirty times a second, whatever the rate.
 
 What is painted is `screen.render`; this is the driver, which has the clock, the terminal, the keys and the signals.
 """
@@ -14,15 +14,17 @@ from rich.console import Console
 from rich.live import Live
 
 from durastream.events import show_hash
+from durastream.player import Player
 from durastream.state import RunState
+from durastream.views.controls import Controls
 from durastream.views.keys import Keys, Signals
 from durastream.views.outcome import Batches, Outcome
 from durastream.views.screen import picture, render, summary
-from durastream.views.words import number
+from durastream.views.words import duration, number
 
 __all__ = ["Keys", "picture", "render", "show", "suitable", "summary"]
 
-PAINT_EVERY = 0.05
+PAINT_EVERY = 1 / 30
 """Seconds between two frames, at least."""
 
 
@@ -43,6 +45,7 @@ def show(
     hint: str = "",
     seal: str = "",
     rate: float = 1.0,
+    player: Player | None = None,
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] | None = None,
 ) -> Outcome:
@@ -50,10 +53,11 @@ def show(
 
     `q`, `d` and Ctrl-C leave; with `on_interrupt` Ctrl-C calls that instead, and shows the note it returns. `rate` is
     seconds of the run per second of `clock`. With `wall` (seconds since the epoch, for a run that is going on) the
-    age of the last event is known from the first frame on. The last picture stays in the scrollback. A terminal that
+    age of the last event is known from the first frame on. With a `player`, whose batches these are, the keys move it,
+    and its time is the one that is shown. The last picture stays in the scrollback. A terminal that
     goes away is a viewer who left.
     """
-    screen = _Screen(state, console, run_id, note, hint or _hint(keys, on_interrupt))
+    screen = _Screen(state, console, run_id, note, hint or _hint(keys, on_interrupt), player)
     screen.seal = seal
     screen.rate, screen.clock, screen.wall = rate, clock, wall
     try:
@@ -69,19 +73,23 @@ def show(
 
 def _hint(keys: Keys | None, on_interrupt: Callable[[], str] | None) -> str:
     if on_interrupt is not None:
-        return "d detach · Ctrl-C stop" if keys is not None else "Ctrl-C stop"
-    return "q leave" if keys is not None else "Ctrl-C leave"
+        return "? keys · d detach · Ctrl-C stop" if keys is not None else "Ctrl-C stop"
+    return "? keys · q leave" if keys is not None else "Ctrl-C leave"
 
 
 class _Screen:
     """What the driver remembers between two frames."""
 
-    def __init__(self, state: RunState, console: Console, run_id: str, note: str, hint: str) -> None:
+    def __init__(
+        self, state: RunState, console: Console, run_id: str, note: str, hint: str, player: Player | None
+    ) -> None:
         self.state = state
         self.console = console
         self.run_id = run_id
         self.note = note
         self.hint = hint
+        self.player = player
+        self.controls = Controls(state, player)
         self.seal = ""
         self.rate = 1.0
         self.clock: Callable[[], float] = time.monotonic
@@ -109,11 +117,11 @@ class _Screen:
                         self.seal = show_hash(batch[-1].hash)
                 if signals.suspend or signals.resumed:
                     self._pause(signals, keys)
-                if keys is not None and not {"q", "d", "\x04"}.isdisjoint(keys.read()):
-                    return True
+                if keys is not None and any([self.controls.press(key) for key in keys.read()]):  # noqa: C419 - all
+                    return not self._over
                 while signals.take_interrupt():
-                    if on_interrupt is None:
-                        return True
+                    if on_interrupt is None or self._over:
+                        return not self._over
                     self.note = on_interrupt()
                 self._paint(live)
                 if self.gone:
@@ -132,6 +140,10 @@ class _Screen:
             except OSError:  # the terminal is gone, and with it all there was to put back
                 self.gone = True
 
+    @property
+    def _over(self) -> bool:
+        return self.player is not None and self.player.over
+
     def _mark_time(self) -> None:
         self._folded_at = self.clock()
         if self.wall is not None and self.state.ts is not None and self.state.completed is None:
@@ -139,6 +151,8 @@ class _Screen:
                 self._folded_at -= max(0.0, self.wall() - datetime.fromisoformat(self.state.ts).timestamp())
 
     def _now(self) -> float:
+        if self.player is not None:
+            return self.player.time
         since = 0.0 if self.state.completed is not None else (self.clock() - self._folded_at) * self.rate
         return (number(self.state.t) or 0.0) + max(0.0, since)
 
@@ -149,18 +163,29 @@ class _Screen:
             return
         width, height = self.console.size
         now = self._now()
-        shown = (self.state.seq, int(now), self.note, width, height)
+        look, note = self.controls.now(), self._said()
+        place = None if look.progress is None else (int(look.progress.part * width), int(look.progress.behind))
+        shown = (self.state.seq, int(now), note, width, height, self.controls.changed, place)
         if shown == self._painted:
             return
         frame = render(
             self.state, width=width, height=height, now=now,
-            run_id=self.run_id, note=self.note, hint=self.hint, seal=self.seal,
+            run_id=self.run_id, note=note, hint=self.hint, seal=self.seal, look=look,
         )  # fmt: skip
+        self.controls.room = (width, frame.room)
         try:
             live.update(frame, refresh=True)
         except OSError:
             self.gone = True
         self._painted_at, self._painted = at, shown
+
+    def _said(self) -> str:
+        """What there is to tell: what was done last, else that a silence is cut short."""
+        if self.player is None or self.note:
+            return self.note
+        if self.player.silence:
+            return f"a silence of {duration(self.player.silence)} is played as {duration(self.player.idle_limit)}"
+        return self.player.note
 
     def _pause(self, signals: Signals, keys: Keys | None) -> None:
         """Ctrl-Z: give the terminal back, stop, and take it again when the process goes on."""

@@ -6,7 +6,7 @@ on the time takes `now`, in seconds of the run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,7 +30,17 @@ from durastream.views.words import (
     word,
 )
 
-__all__ = ["STYLE", "answer_of", "sections_of_text", "sections_of_work"]
+__all__ = [
+    "STYLE",
+    "answer_of",
+    "check_row",
+    "entry_row",
+    "sections_of_text",
+    "sections_of_work",
+    "shown_steps",
+    "source_row",
+    "step_row",
+]
 
 STYLE = {
     "✓": "green",
@@ -50,9 +60,9 @@ def sections_of_work(state: RunState, now: float, seal: str = "") -> list[Sectio
     return [section for section in (*found, _errors(state), _files(state)) if section is not None]
 
 
-def sections_of_text(state: RunState) -> list[Section]:
-    """What is written: thoughts, draft, sources, log."""
-    found = (_thinking(state), _draft(state), _sources(state), _log(state))
+def sections_of_text(state: RunState, reasoning: str = "some") -> list[Section]:
+    """What is written: thoughts (some, all or none of them), draft, sources, log."""
+    found = (_thinking(state, reasoning), _draft(state), _sources(state), _log(state))
     return [section for section in found if section is not None]
 
 
@@ -106,16 +116,12 @@ def _plan(state: RunState) -> Section | None:
     done = sum(1 for entry in plan if entry["status"] == "done")
     parents = {entry["id"]: entry["parent"] for entry in plan if isinstance(entry["parent"], str)}
 
-    def entry_line(entry: dict[str, Any], width: int) -> Text:
-        mark = MARK.get(entry["status"], "·")
-        if state.completed is not None and mark == "▶":
-            mark = "·"  # nothing is active in a run that has ended
-        style = "dim" if entry["status"] == "cancelled" else STYLE[mark]
-        return row(mark, style, phrase(entry["title"]), width, indent=2 * _depth(entry["id"], parents))
-
     def pick(width: int, room: int) -> list[Text]:
         start, end = _window(len(plan), room, _focus(state))
-        lines = [entry_line(entry, width) for entry in plan[start:end]]
+        lines = [
+            entry_row(entry, width, ended=state.completed is not None, indent=2 * _depth(entry["id"], parents))
+            for entry in plan[start:end]
+        ]
         if room >= 3 and start:
             lines[0] = line(f"↑ {start + 1} more", "dim")
         if room >= 3 and end < len(plan):
@@ -123,6 +129,15 @@ def _plan(state: RunState) -> Section | None:
         return lines
 
     return Section("plan", pick, note=f"{done}/{len(plan)}", least=1, weight=3, rank=2)
+
+
+def entry_row(entry: Mapping[str, Any], width: int, *, ended: bool, indent: int = 0) -> Text:
+    """An entry of the plan on one line."""
+    mark = MARK.get(entry["status"], "·")
+    if ended and mark == "▶":
+        mark = "·"  # nothing is active in a run that has ended
+    style = "dim" if entry["status"] == "cancelled" else STYLE[mark]
+    return row(mark, style, phrase(entry["title"]), width, indent=indent)
 
 
 def _focus(state: RunState) -> int:
@@ -146,11 +161,17 @@ def _depth(name: str, parents: dict[str, str]) -> int:
     return depth
 
 
-def _steps(state: RunState, now: float) -> Section | None:
+def shown_steps(state: RunState) -> list[Step]:
+    """The steps, but for those that are entries of the plan."""
     planned = {entry["id"] for entry in state.plan}
-    steps = [step for step in state.steps.values() if not (step.kind == "plan" and step.step_id in planned)]
+    return [step for step in state.steps.values() if not (step.kind == "plan" and step.step_id in planned)]
+
+
+def _steps(state: RunState, now: float) -> Section | None:
+    steps = shown_steps(state)
     if not steps:
         return None
+    planned = {entry["id"] for entry in state.plan}
     parents = {step.step_id: step.parent for step in steps[-200:] if isinstance(step.parent, str)}
     parents = {child: parent for child, parent in parents.items() if parent in state.steps and parent not in planned}
     active = {entry["id"] for entry in state.plan if entry["status"] == "active"}
@@ -180,6 +201,14 @@ def _telling(steps: Sequence[Step], active: set[str], room: int) -> list[int]:
 
 
 def _step_lines(step: Step, now: float, width: int, indent: int) -> list[Text]:
+    lines = [step_row(step, now, width, indent)]
+    if why := step_failure(step):
+        lines += [line(" " * (indent + 2)) + part for part in wrap(line(why, "red"), max(4, width - indent - 2))[:2]]
+    return lines
+
+
+def step_row(step: Step, now: float, width: int, indent: int = 0) -> Text:
+    """A step on one line: how it stands, what it is, how long it takes."""
     mark = MARK.get(step.status, "?")
     going = step.status == "active"
     spent = duration(now - (number(step.started) or 0.0), whole=True) if going else duration(step.duration)
@@ -189,22 +218,21 @@ def _step_lines(step: Step, now: float, width: int, indent: int) -> list[Text]:
         detail = f"{min(max(fraction, 0), 1):.0%} {detail}".rstrip()
     kind = phrase(step.kind, 8) if width >= 40 else ""
     right = f"{kind:<5} {spent:>6}"
-    lines = [row(mark, STYLE[mark], phrase(step.title), width, detail=detail, right=right, indent=indent)]
-    if why := step_failure(step):
-        lines += [line(" " * (indent + 2)) + part for part in wrap(line(why, "red"), max(4, width - indent - 2))[:2]]
-    return lines
+    return row(mark, STYLE[mark], phrase(step.title), width, detail=detail, right=right, indent=indent)
 
 
-def _thinking(state: RunState) -> Section | None:
-    if not state.reasoning.length or state.completed is not None:
+def _thinking(state: RunState, how: str) -> Section | None:
+    length = state.reasoning.length
+    if not length or (how == "some" and state.completed is not None):
         return None
+    most = {"some": 2 if state.messages else 6, "all": 20, "none": 1}[how]
 
     def pick(width: int, room: int) -> list[Text]:
-        return text_lines(
-            state.reasoning, width, min(room, 2 if state.messages else 6), style="dim italic", markup=False
-        )
+        if how == "none":
+            return [line(f"{amount(length)} characters, folded", "dim")][:room]
+        return text_lines(state.reasoning, width, min(room, most), style="dim italic", markup=False)
 
-    return Section("thinking", pick, style="dim", rank=7)
+    return Section("thinking", pick, style="dim", least=4 if how == "all" else 1, rank=3 if how == "all" else 7)
 
 
 def _draft(state: RunState) -> Section | None:
@@ -250,11 +278,16 @@ def _sources(state: RunState) -> Section | None:
         last = list(islice(reversed(state.sources.values()), room))
         lines = []
         for index, data in zip(range(count - len(last) + 1, count + 1), reversed(last), strict=True):
-            title, address = source(data)
-            lines.append(row(f"{index:>2}", "cyan", title, width, detail=address))
+            lines.append(source_row(index, data, width))
         return lines
 
     return Section("sources", pick, note=amount(count), rank=6)
+
+
+def source_row(index: int, data: Mapping[str, Any], width: int) -> Text:
+    """A source on one line, with its number."""
+    title, address = source(data)
+    return row(f"{index:>2}", "cyan", title, width, detail=address)
 
 
 def _checks(state: RunState) -> Section | None:
@@ -266,17 +299,17 @@ def _checks(state: RunState) -> Section | None:
     def pick(width: int, room: int) -> list[Text]:
         bad = [check for check in checks if check.get("outcome") != "pass"][-room:]
         good = [check for check in checks[-room:] if check.get("outcome") == "pass"]
-        lines = []
-        for check in (bad + good)[:room]:
-            mark = MARK.get(word(check.get("outcome")), "?")
-            score = number(check.get("score"))
-            name, detail = phrase(check.get("name"), 60), phrase(check.get("detail"))
-            lines.append(
-                row(mark, STYLE[mark], name, width, detail=detail, right="" if score is None else f"{score:.4g}")
-            )
-        return lines
+        return [check_row(check, width) for check in (bad + good)[:room]]
 
     return Section("checks", pick, note=f"{passed}/{len(checks)}", rank=5)
+
+
+def check_row(check: Mapping[str, Any], width: int) -> Text:
+    """A quality check on one line."""
+    mark = MARK.get(word(check.get("outcome")), "?")
+    score = number(check.get("score"))
+    name, detail = phrase(check.get("name"), 60), phrase(check.get("detail"))
+    return row(mark, STYLE[mark], name, width, detail=detail, right="" if score is None else f"{score:.4g}")
 
 
 def _errors(state: RunState) -> Section | None:

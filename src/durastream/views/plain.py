@@ -4,7 +4,8 @@
     +0:05.2 step     ✓ find papers (1.2 s)
     +0:06.1 text     Durable streaming keeps every event.
 
-Text deltas are put together and printed when a line is complete, or at the end of its message.
+Text deltas are put together and printed when a line is complete, or at the end of its message. In a log of GitHub
+Actions each step is a group that can be folded, and nothing that an agent wrote is a command to the runner.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from durastream.events import Event, show_hash
+from durastream.events import TYPES, Event, show_hash
 from durastream.state import Message, RunState
 from durastream.views.outcome import Batches, Outcome
 from durastream.views.safe import visible
@@ -36,23 +37,40 @@ from durastream.views.words import (
 
 __all__ = ["show"]
 
+_ASCII = str.maketrans({"●": "*", "▶": ">", "✓": "+", "✗": "x", "·": "-", "–": "-", "…": "...", "⏎": "\\n"})  # noqa: RUF001
+_COLORS = {"✓": 32, "✗": 31, "!": 33, "?": 33, "▶": 36, "●": 36}
+
 LONGEST = 4096
 """Characters of a line that are held back for its end; a longer line is printed in pieces of this size."""
 
 
-def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = False) -> Outcome:
+def show(
+    batches: Batches,
+    *,
+    state: RunState,
+    out: TextIO,
+    timestamps: bool = False,
+    groups: bool = False,
+    color: bool = False,
+) -> Outcome:
     """Print what each event changes, and fold it into `state`. Lets BrokenPipeError through; Ctrl-C leaves.
 
     A line begins with the time of the run (`+0:04.0`), or with `timestamps` the wall clock in UTC. A state that
-    already has events in it is described first, from the unfinished lines of its messages on.
+    already has events in it is described first, from the unfinished lines of its messages on. `groups` marks steps for
+    GitHub Actions; `color` paints the marks.
     """
     encoding = out.encoding or "utf-8"
-    lines = _Lines(state, timestamps)
+    lines = _Lines(state, timestamps=timestamps, groups=groups, color=color)
+    try:
+        "✓▶".encode(encoding)
+        spelled: dict[int, str] = {}
+    except UnicodeEncodeError:
+        spelled = _ASCII
 
     def put(said: Iterator[str]) -> None:
         for one in said:
-            # A terminal that cannot show a mark gets its escape instead of an error.
-            out.write(one.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            # A terminal that cannot show a mark gets another, and for any other character its escape.
+            out.write(one.translate(spelled).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
     try:
         put(lines.joined())
@@ -63,6 +81,7 @@ def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = F
             if batch:
                 out.flush()
         put(lines.rest())
+        put(lines.ended())
         out.flush()
     except KeyboardInterrupt:
         return Outcome(left=True)
@@ -72,10 +91,14 @@ def show(batches: Batches, *, state: RunState, out: TextIO, timestamps: bool = F
 class _Lines:
     """Events into lines. Keeps, beyond the state, the unfinished line of each message."""
 
-    def __init__(self, state: RunState, timestamps: bool) -> None:
+    def __init__(self, state: RunState, *, timestamps: bool, groups: bool, color: bool) -> None:
         self._state = state
-        self._timestamps = timestamps
+        self._timestamps, self._groups, self._color = timestamps, groups, color
         self._open: dict[str, str] = {}
+        self._group = ""
+        """The step whose group is open; groups cannot be nested."""
+        self._silent = True
+        self._unknown: dict[str, int] = {}
 
     def joined(self) -> Iterator[str]:
         """What there is to say of a state that was joined late."""
@@ -118,8 +141,35 @@ class _Lines:
             if event.type == "text.retracted":
                 yield self._line("text", f"! taken back: {phrase(data.get('reason'))}")
         elif (say := _SAY.get(event.type)) is not None:
-            for text in say(self._state, data):
-                yield self._line(_KIND.get(event.type, event.type.partition(".")[0]), text)
+            yield from self._in_groups(event.type, data, say(self._state, data))
+        elif event.type not in TYPES:
+            self._unknown[event.type] = self._unknown.get(event.type, 0) + 1
+
+    def _in_groups(self, type_: str, data: dict[str, Any], said: Iterator[str]) -> Iterator[str]:
+        """The lines of an event; where there are groups, a step that is in no other begins one and ends it."""
+        step_id = word(data.get("step_id"))
+        if self._group and type_ == "step.completed" and step_id == self._group:
+            yield self._end_group()
+        kind = _KIND.get(type_, type_.partition(".")[0])
+        for text in said:
+            if self._groups and not self._group and type_ == "step.started" and step_id:
+                self._group = step_id
+                yield "::group::" + self._line(kind, text).replace("%", "%25")
+            else:
+                yield self._line(kind, text)
+
+    def _end_group(self) -> str:
+        self._group = ""
+        return "::endgroup::"
+
+    def ended(self) -> Iterator[str]:
+        """What is left to say when no more events come."""
+        if self._group:
+            yield self._end_group()
+        if self._silent and self._unknown:
+            types = ", ".join(phrase(name, 40) for name in list(self._unknown)[:3])
+            count = _count(sum(self._unknown.values()), "event")
+            yield self._line("run", f"{count} of types that durastream does not know ({types}): see durastream events")
 
     def rest(self) -> Iterator[str]:
         """The unfinished lines, at the end of the events."""
@@ -127,6 +177,11 @@ class _Lines:
             yield from self._flush(name)
 
     def _line(self, kind: str, text: str) -> str:
+        self._silent = False
+        if self._groups:
+            text = text.replace("##[", "# #[")  # a command to the runner, wherever it stands
+        if self._color and text[:1] in _COLORS and kind not in ("text", "thinking", "log"):
+            text = f"\x1b[{_COLORS[text[0]]}m{text[0]}\x1b[0m{text[1:]}"
         return f"{self._prefix()} {kind:<8} {text}".rstrip()
 
     def _prefix(self) -> str:
@@ -174,6 +229,8 @@ class _Lines:
 
     def _ended(self, packet: dict[str, Any], seal: str) -> Iterator[str]:
         state = self._state
+        if self._group:
+            yield self._end_group()
         mark = MARK.get(word(packet.get("status")), "?")
         yield self._line("run", f"{mark} {ending(packet)} · {amount(state.seq)} events")
         answer = packet.get("answer")

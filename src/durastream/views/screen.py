@@ -14,10 +14,14 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from durastream.state import RunState
-from durastream.views.frame import beside, column, line, natural, pair
+from durastream.views.frame import beside, column, line, natural, pair, wrap
+from durastream.views.look import Look
+from durastream.views.overlay import over
 from durastream.views.panels import STYLE, sections_of_text, sections_of_work
+from durastream.views.progress import progress_line
 from durastream.views.safe import visible
-from durastream.views.words import MARK, amount, clock, headline, number, phrase, status
+from durastream.views.words import MARK, amount, clock, duration, headline, number, phrase, status
+from durastream.views.zoom import zoomed
 
 __all__ = ["Frame", "picture", "render", "summary"]
 
@@ -40,19 +44,25 @@ def render(
     note: str = "",
     hint: str = "",
     seal: str = "",
+    look: Look | None = None,
 ) -> Frame:
     """A picture of the state in at most `width` by `height` cells.
 
     `now` is the time in seconds of the run (without it: that of the last event). `note` and `hint` stand at the two
-    ends of the last line; where there is no note, a run that has gone quiet says so there.
+    ends of the last line; where there is no note, a run that has gone quiet says so there. `look` is what the viewer
+    has chosen to see of it.
     """
     now = _now(state, now)
-    head = _head(state, now, run_id, width, height)
-    foot = _foot(state, now, note, hint, width) if height >= 4 else []
+    look = look or Look()
+    head = _head(state, now, run_id, width, height, look.flow)
+    foot = _foot(state, now, note, hint, width, look) if height >= 4 else []
     room = max(0, height - len(head) - len(foot))
-    body = _body(state, now, seal, width, room)
+    body = over(look, width, room)
+    if not body and look.panel:
+        body = zoomed(state, look.panel, look.place, now, width, room)
+    body = body or _body(state, now, seal, width, room, look.reasoning)
     body += [line()] * (room - len(body))
-    return Frame([*head, *body, *foot][:height], width)
+    return Frame([*head, *body, *foot][:height], width, room)
 
 
 def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", seal: str = "") -> Frame:
@@ -80,9 +90,13 @@ def picture(
 
 
 class Frame:
-    """Lines of text that are already laid out. The last look at every one of them before it is printed."""
+    """Lines of text that are already laid out. The last look at every one of them before it is printed.
 
-    def __init__(self, lines: list[Text], width: int) -> None:
+    `room` is how many of them are neither head nor foot.
+    """
+
+    def __init__(self, lines: list[Text], width: int, room: int = 0) -> None:
+        self.room = room
         self.lines = [text if visible(text.plain, keep="") == text.plain else line(text.plain) for text in lines]
         for text in self.lines:
             text.truncate(max(0, width), overflow="ellipsis")
@@ -101,7 +115,9 @@ def _now(state: RunState, now: float | None) -> float:
     return last if now is None or state.completed is not None else max(last, now)
 
 
-def _head(state: RunState, now: float, run_id: str, width: int, height: int) -> list[Text]:
+def _head(
+    state: RunState, now: float, run_id: str, width: int, height: int, flow: tuple[float, float] | None = None
+) -> list[Text]:
     stands = status(state)
     mark = MARK.get(stands, "?")
     style = "yellow" if stands in ("cancelled", "interrupted") else STYLE[mark]
@@ -115,7 +131,7 @@ def _head(state: RunState, now: float, run_id: str, width: int, height: int) -> 
         return [right]
     lines = [pair(title, right, width)]
     if height >= 8:
-        lines.append(pair(line(_about(state), "dim"), line(_spent(state), "dim"), width))
+        lines.append(pair(line(_about(state), "dim"), line(_spent(state, flow), "dim"), width))
     if height >= 12:
         lines.append(_rule(state, style, width))
     return lines
@@ -141,8 +157,8 @@ def _about(state: RunState) -> str:
     return " · ".join([name, *known] if name else known)
 
 
-def _spent(state: RunState) -> str:
-    """Tokens, cost and events; what was not reported is not there."""
+def _spent(state: RunState, flow: tuple[float, float] | None) -> str:
+    """Tokens, cost and events; what was not reported is not there. While events flow, how fast and how late."""
     usage = state.usage
     parts = [
         f"{amount(usage[name])} {word}"
@@ -154,24 +170,34 @@ def _spent(state: RunState) -> str:
         parts.append(f"${cost:.2f}" if cost >= 1 else f"${cost:.4f}")
     if bad := state.rejected + state.malformed:
         parts.append(f"{amount(bad)} not understood")
-    return " · ".join([*parts, f"{amount(state.seq)} events"])
+    parts.append(f"{amount(state.seq)} events")
+    if flow is not None and state.completed is None:
+        rate, lag = flow
+        parts += [f"{amount(round(rate, 1 if rate < 10 else None))}/s", f"lag {duration(round(lag, 2))}"]
+    return " · ".join(parts)
 
 
-def _body(state: RunState, now: float, seal: str, width: int, height: int) -> list[Text]:
-    work, written = sections_of_work(state, now, seal), sections_of_text(state)
+def _body(state: RunState, now: float, seal: str, width: int, height: int, reasoning: str) -> list[Text]:
+    work, written = sections_of_work(state, now, seal), sections_of_text(state, reasoning)
     if not work and not written:
-        return [line(), line("waiting for the first event" if not state.seq else "nothing to show yet", "dim")][:height]
+        told = "waiting for the first event"
+        if state.seq:
+            told = f"nothing to show here yet: {amount(state.seq)} events so far; durastream events prints them"
+        return [line(), *wrap(line(told, "dim"), max(1, width))][:height]
     if width < WIDE or not work or not written:
         return column([*work, *written], width, height)
     left = min(width * 9 // 20, 72)
     return beside(column(work, left, height), column(written, width - left - 3, height), left + 3)
 
 
-def _foot(state: RunState, now: float, note: str, hint: str, width: int) -> list[Text]:
-    if note:
-        said = line(note, "yellow")
-        return [pair(said, line(hint if said.cell_len + len(hint) < width - 2 else "", "dim"), width)]
-    return [pair(line(_silence(state, now), "dim"), line(hint, "dim"), width)]
+def _foot(state: RunState, now: float, note: str, hint: str, width: int, look: Look) -> list[Text]:
+    place = [progress_line(look.progress, width)] if look.progress is not None else []
+    if look.prompt is not None:
+        return [*place, line(f"/{look.prompt}█", "bold")]
+    if not note and (look.progress is None or not look.progress.paused):
+        return [*place, pair(line(_silence(state, now), "dim"), line(hint, "dim"), width)]
+    said = line(note, "yellow")
+    return [*place, pair(said, line(hint if said.cell_len + len(hint) < width - 2 else "", "dim"), width)]
 
 
 def _silence(state: RunState, now: float) -> str:

@@ -6,7 +6,7 @@ A recording may hold anything where a number or a word should be, so each of the
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from durastream.state import RunState, Step
@@ -20,6 +20,7 @@ __all__ = [
     "command",
     "duration",
     "ending",
+    "evaluated",
     "finding",
     "headline",
     "number",
@@ -180,3 +181,16 @@ def ending(completed: Mapping[str, Any]) -> str:
     if completed.get("signal") is not None:
         parts.append(f"signal {phrase(completed['signal'], 20)}")
     return " · ".join(parts)
+
+
+def evaluated(evaluations: Sequence[Any]) -> Iterator[str]:
+    """The evaluations of a run, apart from what it said itself."""
+    if evaluations:
+        yield ""
+        yield "evaluations, added after the end"
+    for each in evaluations:
+        score = number(each.score)
+        said = f"  {MARK.get(each.outcome, '?')} {phrase(each.name, 80)}: {phrase(each.outcome, 20)}"
+        said += f" ({score:.4g})" if score is not None else ""
+        said += f" by {phrase(each.by, 80)}" if each.by else ""
+        yield said + f" · {phrase(each.ts[:19], 19)}Z" + (f" · {phrase(each.detail)}" if each.detail else "")

@@ -8,12 +8,12 @@ The text of artifacts is the draft; the messages of a status tell what the agent
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.links import Links
 from durastream.sources.adapters.plans import plan_in
+from durastream.sources.adapters.times import from_iso, told
 
 __all__ = ["A2a"]
 
@@ -47,33 +47,24 @@ class A2a:
     def matches(line: Any) -> int:
         if type(line) is not dict:
             return NO
-        kind, told = _told(line)
-        return STRONG if kind is not None and told.keys() >= _KINDS[kind] else NO
+        kind, event = _event(line)
+        return STRONG if kind is not None and event.keys() >= _KINDS[kind] else NO
 
     @staticmethod
     def when(line: Any) -> float | None:
-        told = _told(line)[1] if type(line) is dict else {}
-        status = told.get("status")
-        stamp = status.get("timestamp") if type(status) is dict else None
-        try:
-            time = datetime.fromisoformat(stamp) if type(stamp) is str else None
-        except ValueError:
-            return None
-        if time is None:
-            return None
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        return from_iso(told(_event(line)[1], "status", "timestamp")) if type(line) is dict else None
 
     def take(self, line: Any) -> None:
-        kind, told = _told(line)
+        kind, event = _event(line)
         match kind:
             case "artifact-update":
-                self._artifact(told["artifact"], append=bool(told.get("append")), last=bool(told.get("lastChunk")))
+                self._artifact(event["artifact"], append=bool(event.get("append")), last=bool(event.get("lastChunk")))
             case "status-update":
-                self._status(told["status"], told["taskId"])
+                self._status(event["status"], event["taskId"])
             case "task":
-                self._task(told)
+                self._task(event)
             case "message":
-                self._message(told)
+                self._message(event)
             case _:
                 if "error" not in line:
                     raise Unmapped
@@ -112,10 +103,10 @@ class A2a:
         if text:
             self._links.add(text)
             say.text(id_, text)
-            known = self._artifacts.pop(id_, title)  # and back at the end: the last that grew is the answer
+            known = self._artifacts.pop(id_, title)
+            self._artifacts[id_] = "" if last else known  # at the end: the last that grew is the answer
             if last:
                 say.artifact(title, "add" if known else "update")
-            self._artifacts[id_] = "" if last else known
 
     def _status(self, status: dict[str, Any], task_id: str) -> None:
         say, message = self._say, status.get("message") or {}
@@ -124,6 +115,7 @@ class A2a:
         if self._asked is not None and state not in _QUESTIONS:
             say.decide(self._asked, "answered")
             self._asked = None
+            say.go_on()
         if state in _ENDS:
             self._end(state, message, text)
         elif state in _QUESTIONS:
@@ -166,7 +158,7 @@ class A2a:
         self._say.declare("failed", error=error[:1000])
 
 
-def _told(line: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+def _event(line: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """What kind of event a line is, and the event: of version 0.3 with its kind, of version 1 within a wrapper."""
     result = line.get("result", line)
     if type(result) is dict:
@@ -174,8 +166,8 @@ def _told(line: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
         if type(kind) is str and kind in _KINDS:
             return kind, result
         for wrapper, kind in _WRAPPERS.items():
-            if type(told := result.get(wrapper)) is dict:
-                return kind, told
+            if type(event := result.get(wrapper)) is dict:
+                return kind, event
     return None, {}
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from durastream.sources.adapters import NO, STRONG, Entry, Narrator, Unmapped
 from durastream.sources.adapters.acp_tools import Tools, texts
 from durastream.sources.adapters.links import Links
+from durastream.sources.adapters.usage import total
 
 __all__ = ["Acp"]
 
@@ -96,6 +97,7 @@ class Acp:
                 self._say.identify(session_id=self._session, cwd=params.get("cwd"))
             case "session/prompt":
                 self._prompt = line["id"]
+                self._say.go_on()
                 self._say.identify(prompt=texts(params["prompt"]))
             case "session/new":
                 self._say.identify(cwd=params["cwd"])
@@ -132,12 +134,7 @@ class Acp:
 
     def _end(self, reason: str, usage: dict[str, Any]) -> None:
         self._close(named=True)
-        self._use(
-            input_tokens=usage.get("inputTokens"),
-            output_tokens=usage.get("outputTokens"),
-            cached_tokens=usage.get("cachedReadTokens"),
-            reasoning_tokens=usage.get("thoughtTokens"),
-        )
+        self._use(**_amounts(usage))
         self._say.declare(_ENDS.get(reason, "failed"), message_id=self._answer, reason=reason)
 
     def _update(self, update: dict[str, Any]) -> None:
@@ -202,6 +199,16 @@ class Acp:
             ended, self._message = self._message, None
             self._say.complete(ended)
             self._links.cite(self._say)
+
+
+def _amounts(usage: dict[str, Any]) -> dict[str, Any]:
+    """The sorts of tokens stand side by side, and add up to the total; unless that is of prompt and answer alone."""
+    prompt, answer, cached = usage.get("inputTokens"), usage.get("outputTokens"), usage.get("cachedReadTokens")
+    if prompt is not None and usage.get("totalTokens") != total(prompt, answer):
+        prompt = total(prompt, cached, usage.get("cachedWriteTokens"))
+        answer = total(answer, usage.get("thoughtTokens"))
+    amounts = {"input_tokens": prompt, "cached_tokens": cached, "output_tokens": answer}
+    return {**amounts, "reasoning_tokens": usage.get("thoughtTokens")}
 
 
 def _model(session: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from durastream.sources.adapters import Narrator
-from durastream.sources.adapters.links import reads_web
+from durastream.sources.adapters.calls import reads_web
 from durastream.sources.adapters.plans import is_plan_tool, plan_in
 
 __all__ = ["Tools", "texts"]
@@ -48,8 +48,6 @@ class Tools:
             return
         agent = type(taken) is dict and "subagent_type" in taken
         say.start(id_, call.get("title") or id_, kind="agent" if agent else "tool", input=taken or None)
-        if _on_web(call):
-            say.cite(taken, origin="tool", step_id=id_)
 
     def _end(self, id_: str, call: dict[str, Any]) -> None:
         say, status, given = self._say, "ok", call.get("rawOutput")
@@ -61,10 +59,10 @@ class Tools:
         if call["status"] == "failed" or code:
             status = "denied" if id_ in self._denied else "failed"
             error = error or (f"exit code {code}" if code else text or None)
-        if _on_web(call):
-            say.cite(given or text, origin="tool", step_id=id_)
         say.end(id_, status, output=given or text or None, error=error if status != "ok" else None)
         if status == "ok":
+            if _on_web(call) and not say.cite(call.get("rawInput"), origin="tool", step_id=id_):
+                say.cite(given or text, origin="tool", step_id=id_)
             self._files(call)
 
     def _files(self, call: dict[str, Any]) -> None:
@@ -88,7 +86,7 @@ class Tools:
         known |= {key: value for key, value in call.items() if value is not None}
         known.setdefault("name", known.get("title", ""))
         self._asked[str(id_)] = (call["toolCallId"], {option["optionId"]: option["kind"] for option in options})
-        self._say.ask(str(id_), known.get("title") or call["toolCallId"], options)
+        self._say.ask(str(id_), known.get("title") or call["toolCallId"], [*options])
 
     def question(self, id_: Any, message: Any) -> None:
         """The agent asks for words or choices."""
@@ -105,7 +103,7 @@ class Tools:
         else:
             outcome = result["outcome"]
             chosen = kinds.get(outcome.get("optionId"), "")
-            decision = "approved" if chosen.startswith("allow") else "denied" if chosen else outcome["outcome"]
+            decision = "approved" if chosen.startswith("allow") else "denied" if chosen else str(outcome["outcome"])
         if call is not None and decision != "approved":
             self._denied.add(call)
         del self._asked[str(id_)]

@@ -16,6 +16,7 @@ from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
 from durastream.sources.adapters.ag_ui_tools import Tools
 from durastream.sources.adapters.links import Links
 from durastream.sources.adapters.plans import Document, plan_in
+from durastream.sources.adapters.times import from_number, told
 
 __all__ = ["AgUi"]
 
@@ -78,8 +79,7 @@ class AgUi:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        told = line.get("timestamp") if type(line) is dict else None
-        return told / 1000 if isinstance(told, int | float) and 0 < told < 1e15 else None
+        return from_number(told(line, "timestamp"), 1000)
 
     def take(self, line: Any) -> None:
         kind = line["type"]
@@ -99,6 +99,7 @@ class AgUi:
         messages = (line.get("input") or {}).get("messages") or []
         asked = [message["content"] for message in messages if message["role"] == "user"]
         self._say.identify(session_id=line["threadId"], prompt=asked[-1] if asked else None)
+        self._say.go_on()
 
     def _run_finished(self, line: dict[str, Any]) -> None:
         say, outcome, result = self._say, line.get("outcome") or {}, line.get("result")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from durastream.sources.adapters import Narrator, Unmapped
-from durastream.sources.adapters.links import reads_web
-from durastream.sources.adapters.plans import is_plan_tool, plan_in
-from durastream.sources.decode import decode
+from durastream.sources.adapters.calls import Calls, arguments
 
 __all__ = ["Tools"]
 
@@ -17,19 +15,18 @@ class Tools:
 
     def __init__(self, say: Narrator) -> None:
         self._say = say
-        self._calls: dict[str, tuple[str, Any, list[str]] | None] = {}  # None is a call that told the plan
+        self._calls = Calls(say)
+        self._written: dict[str, tuple[str, Any, list[str]]] = {}  # calls whose input still comes
         self._open_steps: list[tuple[Any, str, str]] = []
         self._steps = 0
         self.chunk: str | None = None
         """The call that comes in chunks."""
 
     def call(self, line: dict[str, Any]) -> None:
-        self._calls[line["toolCallId"]] = (line["toolCallName"], line.get("subagentRunId"), [])
+        self._written[line["toolCallId"]] = (line["toolCallName"], line.get("subagentRunId"), [])
 
     def arguments(self, line: dict[str, Any]) -> None:
-        call = self._calls[line["toolCallId"]]
-        if call is not None:
-            call[2].append(line["delta"])
+        self._written[line["toolCallId"]][2].append(line["delta"])
 
     def call_end(self, line: dict[str, Any]) -> None:
         self._called(line["toolCallId"])
@@ -50,37 +47,19 @@ class Tools:
 
     def _called(self, id_: str) -> None:
         """The input of a call is known."""
-        call = self._calls[id_]
-        if call is None:
-            return
-        name, agent, parts = call
-        taken = _parsed("".join(parts))
-        if not agent and is_plan_tool(name) and (plan := plan_in(taken)) is not None:
-            self._calls[id_] = None
-            self._say.plan(plan)
-            return
-        self._say.start(id_, name, input=taken, parent=self._parent(agent))
-        parts.clear()
-        if reads_web(name):
-            self._say.cite(taken, origin="tool", step_id=id_)
+        name, agent, parts = self._written[id_]
+        self._calls.start(id_, name, arguments("".join(parts)), parent=self._parent(agent), own=not agent)
+        del self._written[id_]
 
     def result(self, line: dict[str, Any]) -> None:
         """What a tool gave. There is no flag for an error, except in a list of messages."""
         id_, content = line["toolCallId"], line["content"]
-        call = self._calls.pop(id_, (id_, None, []))
-        if call is None:
-            return
-        given = _parsed(content) if type(content) is str and content[:1] == "{" else None
+        if id_ in self._written:
+            self._called(id_)
+        given = arguments(content) if type(content) is str and content[:1] == "{" else None
         error = line.get("error") or (given.get("error") or given.get("isError") if type(given) is dict else None)
-        self._say.end(
-            id_,
-            "failed" if error else "ok",
-            output=content,
-            error=None if error is True else error or None,
-            title=call[0],
-        )
-        if reads_web(call[0]):
-            self._say.cite(content, origin="tool", step_id=id_)
+        words = None if error is True else error or None
+        self._calls.end(id_, "failed" if error else "ok", output=content, error=words)
 
     def step_started(self, line: dict[str, Any]) -> None:
         agent, name = line.get("subagentRunId"), line["stepName"]
@@ -120,11 +99,3 @@ class Tools:
 
     def agent_error(self, line: dict[str, Any]) -> None:
         self._say.end(line["subagentRunId"], "failed", error=line["message"], kind="agent")
-
-
-def _parsed(text: str) -> Any:
-    """The value of a text that should be JSON; the text itself when it is not."""
-    try:
-        return decode(text.encode()) if text else None
-    except ValueError:
-        return text

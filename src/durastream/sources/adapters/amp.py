@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG
 from durastream.sources.adapters.claude_stream import ClaudeStream
+from durastream.sources.adapters.usage import of_messages
 
 __all__ = ["Amp"]
 
@@ -27,10 +28,5 @@ class Amp(ClaudeStream):
     def _assistant(self, line: dict[str, Any], lane: str | None) -> str | None:
         """Usage is told with each message, and each message is one line."""
         last = super()._assistant(line, lane)
-        usage = line["message"].get("usage") or {}
-        self._say.use(
-            input_tokens=usage.get("input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            cached_tokens=usage.get("cache_read_input_tokens"),
-        )
+        self._say.use(**of_messages(line["message"].get("usage") or {}))
         return last

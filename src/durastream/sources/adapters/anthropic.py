@@ -15,8 +15,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, arguments, request
+from durastream.sources.adapters.providers import Thoughts, request
+from durastream.sources.adapters.usage import Tally, of_messages
 
 __all__ = ["Anthropic"]
 
@@ -36,6 +38,7 @@ class Anthropic:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tally = Tally(say)
+        self._thoughts = Thoughts(say)
         self._model: Any = None
         self._reset("message")
 
@@ -43,6 +46,7 @@ class Anthropic:
         self._id = message_id
         self._links = Links()
         self._blocks: dict[int, tuple[dict[str, Any], list[str]]] = {}  # open ones, with the pieces of their input
+        self._used: dict[str, Any] = {}
         self._why: dict[str, Any] = {}
 
     @staticmethod
@@ -69,7 +73,7 @@ class Anthropic:
             case "message_start":
                 self._begin(line["message"])
             case "message_delta":
-                self._usage(line.get("usage") or {})
+                self._use(line.get("usage") or {})
                 self._why = line["delta"]
             case "message_stop":
                 self._end(line.get("message"))
@@ -88,24 +92,20 @@ class Anthropic:
         self._model = model
         self._reset(id_)
         usage = message.get("usage") or {}
-        self._usage({name: amount for name, amount in usage.items() if name != "output_tokens"})  # it is a mere guess
+        self._use({**usage, "output_tokens": None})  # what it tells of that is a guess
 
-    def _usage(self, usage: dict[str, Any]) -> None:
-        self._tally.report(
-            self._id,
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=usage.get("cache_read_input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
-        )
+    def _use(self, usage: dict[str, Any]) -> None:
+        """What a message has used so far; of that, what is not told again stays."""
+        self._used |= {name: amount for name, amount in usage.items() if amount is not None}
+        self._tally.report(self._id, **of_messages(self._used))
 
     def _block(self, index: int, block: dict[str, Any]) -> None:
         say, kind = self._say, block["type"]
         if kind == "text":
-            say.text(self._id, block["text"])
             self._links.add(block["text"])
+            say.text(self._id, block["text"])
         elif kind == "thinking":
-            say.think(block["thinking"])
+            self._thoughts.add(block["thinking"])
         elif kind.endswith("_tool_result"):
             _result(say, block)
         elif kind not in _CALLS and kind != "redacted_thinking":
@@ -116,10 +116,10 @@ class Anthropic:
         match delta["type"]:
             case "text_delta":
                 text = delta["text"]
-                self._say.text(self._id, text)
                 self._links.add(text)
+                self._say.text(self._id, text)
             case "thinking_delta":
-                self._say.think(delta["thinking"])
+                self._thoughts.add(delta["thinking"])
             case "input_json_delta":
                 self._blocks[index][1].append(delta["partial_json"])
             case "citations_delta":
@@ -133,7 +133,7 @@ class Anthropic:
         block, pieces = self._blocks.get(index) or ({}, [])
         kind = block.get("type")
         if kind == "thinking":
-            self._say.think("\n\n")
+            self._thoughts.end()
         elif kind in _CALLS:
             written = "".join(pieces)
             given = arguments(written) if written else block.get("input")

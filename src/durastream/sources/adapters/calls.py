@@ -1,20 +1,32 @@
-"""What the call of a tool says, whoever makes it: a title, a plan, sources; and the times that lines tell."""
+"""What does the call of a tool tell, whoever makes it? A title, the plan, sources, an end."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from durastream.sources.adapters.narrator import Entry, Narrator
+from durastream.sources.adapters.narrator import Narrator, Unmapped
+from durastream.sources.adapters.plans import bare, is_plan_tool, plan_of
+from durastream.sources.decode import decode
 
-__all__ = ["from_iso", "from_number", "plan_of", "sources_of", "title_of"]
+__all__ = ["Call", "Calls", "arguments", "reads_web", "sources_of", "title_of"]
 
-_PLAN_TOOLS = frozenset({"todowrite", "writetodos", "updatetodos", "updateplan"})
-_TELLING = ("command", "cmd", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt")
-_TITLES = ("content", "description", "step", "text", "title")
-_CHECKBOX = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+\[(.)\]\s+(\S.*)$", re.M)
-_CHECKED = {"x": "done", "X": "done", " ": "pending"}
+_TELLING = (
+    *("command", "cmd", "file_path", "filePath", "path", "absolute_path", "notebook_path", "pattern", "query", "url"),
+    *("title", "description", "prompt"),
+)
+_WEB = re.compile("brows|crawl|fetch|lookup|retriev|scrape|search|url|web")
+_LOCAL = re.compile("code|content|dir|file|glob|grep|tool")
+
+
+def arguments(text: Any) -> Any:
+    """The input of a call, which models write as JSON in a text; the text itself when it is none, None when empty."""
+    if type(text) is not str:
+        return text
+    try:
+        return decode(text.encode()) if text else None
+    except ValueError:
+        return text
 
 
 def title_of(name: str, taken: Any) -> str:
@@ -27,51 +39,62 @@ def title_of(name: str, taken: Any) -> str:
     return name
 
 
-def plan_of(name: str, taken: Any) -> list[Entry] | None:
-    """The plan that a call writes; None when it is a call of another tool.
-
-    Entries are objects in a list, or a list of checkboxes in Markdown.
-    """
-    if _plain(name) not in _PLAN_TOOLS or type(taken) is not dict:
-        return None
-    told = taken.get("todos", taken.get("plan", taken.get("content")))
-    if type(told) is str:
-        return [Entry(title.strip(), _CHECKED.get(box, "active")) for box, title in _CHECKBOX.findall(told)] or None
-    if type(told) is not list:
-        return None
-    return [_entry(item) for item in told]
-
-
-def _entry(item: dict[str, Any]) -> Entry:
-    title = next(item[key] for key in _TITLES if item.get(key))
-    return Entry(title, item.get("status") or "pending", item.get("id"))
+def reads_web(name: str) -> bool:
+    """Whether a tool of this name finds its sources on the web: what it belongs to does not count."""
+    word = bare(name.rpartition("__")[2])
+    return _WEB.search(word) is not None and _LOCAL.search(word) is None
 
 
 def sources_of(say: Narrator, step_id: Any, name: str, taken: Any, given: Any) -> None:
-    """The addresses that a fetch was sent to, or that a search on the web found, as sources."""
-    word = _plain(name)
-    if "fetch" in word:
-        say.cite(taken, origin="tool", step_id=step_id)
-    elif "websearch" in word or "searchweb" in word:
+    """The addresses that a tool for the web was sent to as sources; if it was sent to none, those that it found."""
+    if reads_web(name) and not say.cite(taken, origin="tool", step_id=step_id):
         say.cite(given, origin="tool", step_id=step_id)
 
 
-def _plain(name: str) -> str:
-    """A tool's name as it is compared: without what it belongs to, in lower case, without - and _."""
-    return name.rpartition("__")[2].lower().replace("-", "").replace("_", "")
+class Call(NamedTuple):
+    """A call that has no result yet."""
+
+    name: str
+    input: Any
 
 
-def from_iso(stamp: Any) -> float | None:
-    """Seconds since 1970 of a time as in ISO 8601, in UTC unless it says otherwise; None when it is no such time."""
-    if type(stamp) is not str:
-        return None
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+class Calls:
+    """The calls of an agent. One that takes the plan tells it and is no step."""
 
+    def __init__(self, say: Narrator) -> None:
+        self._say = say
+        self.open: dict[str, Call | None] = {}
+        """By id; None for one that told the plan."""
 
-def from_number(stamp: Any, per_second: int = 1) -> float | None:
-    """Seconds since 1970 of a time that is counted from there; None when it is no such time."""
-    return float(stamp / per_second) if type(stamp) in (int, float) and 0 < stamp < per_second * 1e11 else None
+    def start(
+        self, id_: str, name: str, taken: Any, *, title: Any = None, parent: Any = None, own: bool = True
+    ) -> bool:
+        """A tool is called. Begun twice counts once. Whether it told the plan: that of a subagent (`own` is false) is
+        none of the run's."""
+        if type(name) is not str:
+            raise Unmapped
+        if id_ in self.open:
+            return False
+        plan = plan_of(name, taken)
+        if plan is None:
+            self._say.start(id_, title or title_of(name, taken), parent=parent, input=taken)
+            self.open[id_] = Call(name, taken)
+            return False
+        if own:
+            self._say.plan(plan)
+        self.open[id_] = None
+        return own
+
+    def end(
+        self, id_: str, status: str = "ok", *, output: Any = None, error: Any = None, name: Any = None
+    ) -> Call | None:
+        """A call has its result. Gives the call if it ended well, for what else it did; `name` is that of a call whose
+        begin was not told."""
+        call = self.open.pop(id_, None) if id_ in self.open else Call(str(name or id_), None)
+        if call is None or (is_plan_tool(call.name) and not self._say.is_running(id_)):
+            return None
+        self._say.end(id_, status, output=output, error=error, title=call.name)
+        if status != "ok":
+            return None
+        sources_of(self._say, id_, call.name, call.input, output)
+        return call

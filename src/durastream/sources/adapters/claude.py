@@ -4,8 +4,7 @@ A session file (`~/.claude/projects/<folder>/<session>.jsonl`) has the same mess
 
     {"type":"user","sessionId":…,"uuid":…,"parentUuid":…,"isSidechain":false,"timestamp":…,"message":{…}}
 
-It has no result: the last message that ended its turn is the answer, and its end. A prompt without one leaves the
-session unfinished.
+It has no result: the last message that ended its turn is the answer, and its end. A prompt takes that end back.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
 from durastream.sources.adapters.claude_stream import ClaudeStream
+from durastream.sources.adapters.usage import of_messages
 
 __all__ = ["Claude"]
 
@@ -49,11 +49,6 @@ _BOOKS = frozenset(
 """Lines of a session file that are no part of the conversation."""
 
 _WITHOUT_SESSION = {"file-history-snapshot": "snapshot", "summary": "leafUuid"}
-_AMOUNTS = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cached_tokens": "cache_read_input_tokens",
-}
 
 
 class Claude(ClaudeStream):
@@ -142,7 +137,7 @@ class Claude(ClaudeStream):
         usage, model = message.get("usage"), message.get("model")
         if type(usage) is not dict or type(model) is not str or model == "<synthetic>":
             return
-        now = Counter({ours: usage[theirs] for ours, theirs in _AMOUNTS.items() if type(usage.get(theirs)) is int})
+        now = Counter({name: amount for name, amount in of_messages(usage).items() if type(amount) is int})
         total = self._used.setdefault(model, Counter())
         last_id, last = self._last.get(own, (None, now))
         if last_id is not None and last_id == message.get("id"):
@@ -153,6 +148,7 @@ class Claude(ClaudeStream):
 
     def _end(self, status: str, **more: Any) -> None:
         self._say.declare(status, **more)
+        self._calls.forget_denials()
         self._ended = True
 
     def _failed_instead(self, id_: str, text: str) -> None:
@@ -170,6 +166,4 @@ class Claude(ClaudeStream):
     def _prompt(self, text: str, id_: str) -> None:
         super()._prompt(text, id_)
         if self._filed:
-            if self._ended:
-                self._say.declare("unfinished")
             self._ended, self._texts.answer = False, None

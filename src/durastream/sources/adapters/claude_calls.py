@@ -10,43 +10,30 @@ import re
 from typing import Any, NamedTuple
 
 from durastream.sources.adapters import Entry, Narrator
-from durastream.sources.adapters.narrator import plan_status
+from durastream.sources.adapters.agenda import plan_status
+from durastream.sources.adapters.calls import reads_web, sources_of, title_of
+from durastream.sources.adapters.plans import bare, plan_of
 
-__all__ = ["Calls", "bare", "entries", "step_title"]
+__all__ = ["Calls"]
 
 AGENTS = frozenset({"agent", "task"})
-PLANS = frozenset(
-    {
-        "taskcreate",
-        "taskget",
-        "tasklist",
-        "taskupdate",
-        "todoread",
-        "todowrite",
-        "updateplan",
-        "updatetodos",
-        "writetodos",
-    }
-)
+TASKS = frozenset({"taskcreate", "taskget", "tasklist", "taskupdate", "todoread"})
 WRITES = frozenset({"createfile", "edit", "editfile", "multiedit", "notebookedit", "write", "writefile"})
 
-_WEB = re.compile("web|fetch|browse")
 _NUMBER = re.compile(r"#(\w+)")
-_HINTS = (
-    *("command", "cmd", "file_path", "path", "absolute_path", "notebook_path", "url", "query", "pattern"),
-    *("description", "prompt"),
-)
 _PATHS = ("file_path", "path", "absolute_path", "notebook_path")
 _REFUSED = ("Claude requested permissions to ", "Permission to use ", "The user doesn't want to proceed")
 _OVER = {"completed": "ok", "failed": "failed", "killed": "failed", "stopped": "failed"}
 
 
 class _Call(NamedTuple):
-    """A tool call without a result yet. `before` is the entry that a TaskUpdate may have to give back."""
+    """A tool call without a result yet. `silent` says that it is about the plan, and no step; `before` is the entry
+    that a TaskUpdate may have to give back."""
 
     name: str
     lane: str | None
     input: dict[str, Any]
+    silent: bool = False
     before: Entry | None = None
 
 
@@ -73,13 +60,17 @@ class Calls:
         id_, name, given = block["id"], bare(block["name"]), block.get("input") or {}
         if id_ in self._open:
             return
-        before = None
-        if name in PLANS:
-            before = self._plan_asked(name, given, lane)
+        plan = plan_of(block["name"], given)
+        if plan is not None:
+            self._tell(lane, plan)
+            self._open[id_] = _Call(name, lane, given, silent=True)
+        elif name in TASKS:
+            before = self._updated(given, lane) if name == "taskupdate" else None
+            self._open[id_] = _Call(name, lane, given, silent=True, before=before)
         else:
             kind = "agent" if name in AGENTS else "tool"
-            self._say.start(id_, step_title(block["name"], given), kind=kind, parent=lane, input=given)
-        self._open[id_] = _Call(name, lane, given, before)
+            self._say.start(id_, title_of(block["name"], given), kind=kind, parent=lane, input=given)
+            self._open[id_] = _Call(name, lane, given)
 
     def end(self, block: dict[str, Any], detail: Any) -> None:
         """A block with a tool's result; `detail` is its structured form, where the agent prints one."""
@@ -89,8 +80,8 @@ class Calls:
         failed = block.get("is_error") is True or (type(output) is dict and str(output.get("type")).endswith("_error"))
         detail = detail if type(detail) is dict else {}
         refused = failed and type(output) is str and output.startswith(_REFUSED)
-        if call is not None and call.name in PLANS:
-            self._plan_answered(call, failed or detail.get("success") is False, output, detail)
+        if call is not None and call.silent:
+            self._tasks_answered(call, failed or detail.get("success") is False, output, detail)
         elif refused:
             self.deny(id_, id_ if call is None else call.name, output)
         elif call is None or say.is_running(id_):  # else it was told before that it is denied
@@ -103,10 +94,11 @@ class Calls:
                 say.progress(id_, output)
             else:
                 say.end(id_, output=output)
-                self._plans.pop(id_, None)
         if id_ in self._asked:
             self._asked.discard(id_)
             say.decide(id_, "allowed")
+        if id_ not in self._behind:
+            self._plans.pop(id_, None)
         self._open.pop(id_, None)
 
     def searched(self, block: dict[str, Any]) -> None:
@@ -130,7 +122,7 @@ class Calls:
     def ask(self, request: dict[str, Any], request_id: Any) -> None:
         """Somebody is asked whether a tool may run; its result, or a denial, will tell the decision."""
         id_ = request.get("tool_use_id") or request_id
-        self._say.ask(id_, step_title(request["tool_name"], request.get("input") or {}))
+        self._say.ask(id_, title_of(request["tool_name"], request.get("input") or {}))
         self._asked.add(id_)
 
     def deny(self, id_: str, name: Any, message: Any = None) -> None:
@@ -199,13 +191,8 @@ class Calls:
 
     # plans
 
-    def _plan_asked(self, name: str, given: dict[str, Any], lane: str | None) -> Entry | None:
-        """What a plan tool is given is told at once, so that what is done next stands under its entry."""
-        if name != "taskupdate":
-            told = given.get("todos") or given.get("plan")
-            if told:
-                self._tell(lane, entries(told))
-            return None
+    def _updated(self, given: dict[str, Any], lane: str | None) -> Entry | None:
+        """A change of a task is told at once, so that what is done next stands under it. Gives the task before it."""
         plan = self._plans.setdefault(lane, {})
         id_ = _first(given, "taskId", "task_id", "id")
         before = plan.get(id_)
@@ -214,7 +201,7 @@ class Calls:
         self._tell(lane, list(plan.values()))
         return before
 
-    def _plan_answered(self, call: _Call, failed: bool, output: Any, detail: dict[str, Any]) -> None:
+    def _tasks_answered(self, call: _Call, failed: bool, output: Any, detail: dict[str, Any]) -> None:
         plan = self._plans.setdefault(call.lane, {})
         if call.name == "taskupdate" and failed:
             id_ = _first(call.input, "taskId", "task_id", "id")
@@ -242,8 +229,11 @@ class Calls:
     # what tools bring
 
     def _found(self, id_: str, call: _Call, output: Any, detail: dict[str, Any]) -> None:
-        if _WEB.search(call.name):
-            self._sources(id_, call.input, output, detail)
+        found = detail.get("results")
+        if type(found) is list and reads_web(call.name):
+            self._pages(id_, found)
+        else:
+            sources_of(self._say, id_, call.name, call.input, output)
         path, told = detail.get("filePath"), detail.get("type")
         if path and (told in ("create", "update") or "structuredPatch" in detail):
             self._say.artifact(path, "add" if told == "create" else "update")
@@ -251,39 +241,12 @@ class Calls:
             new = call.name == "createfile" or (type(output) is str and "created" in output.lower())
             self._say.artifact(_first(call.input, *_PATHS), "add" if new else "update")
 
-    def _sources(self, id_: str, given: dict[str, Any], output: Any, detail: dict[str, Any]) -> None:
-        """The page that was asked for; of a search, what it found."""
-        found = detail.get("results")
-        if type(given.get("url")) is str:
-            self._say.source(url=given["url"], step_id=id_, origin="tool")
-        elif type(found) is list:
-            for result in found:
-                if type(result) is dict:
-                    for page in result["content"]:
-                        self._say.source(url=page["url"], title=page.get("title"), step_id=id_, origin="tool")
-        elif output:
-            self._say.cite(output, origin="tool", step_id=id_)
-
-
-def bare(name: str) -> str:
-    """A tool's name as it is compared: TodoWrite, todo_write and todo-write are one."""
-    return name.lower().replace("_", "").replace("-", "")
-
-
-def step_title(name: str, given: dict[str, Any]) -> str:
-    """The tool's name and the one thing that tells this call from others."""
-    hint = next((given[key] for key in _HINTS if type(given.get(key)) is str and given[key]), None)
-    return f"{name} {hint}" if hint else name
-
-
-def entries(todos: list[dict[str, Any]]) -> list[Entry]:
-    """The entries of a plan that a tool is given whole."""
-    return [
-        Entry(
-            _first(todo, "content", "subject", "title", "step", "text", "description"), todo["status"], todo.get("id")
-        )
-        for todo in todos
-    ]
+    def _pages(self, id_: str, results: list[Any]) -> None:
+        """What a search found, with titles; among it may be words of the model."""
+        for result in results:
+            if type(result) is dict:
+                for page in result["content"]:
+                    self._say.source(url=page["url"], title=page.get("title"), step_id=id_, origin="tool")
 
 
 def _first(given: dict[str, Any], *keys: str) -> Any:

@@ -11,14 +11,15 @@ What a subagent says is progress of its step, and no part of the draft.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import Narrator, Unmapped
 from durastream.sources.adapters.claude_calls import Calls
 from durastream.sources.adapters.claude_texts import Texts
+from durastream.sources.adapters.times import from_iso, told
+from durastream.sources.adapters.usage import of_messages, total
 
-__all__ = ["ClaudeStream", "timestamp"]
+__all__ = ["ClaudeStream"]
 
 _SILENT = frozenset(
     {
@@ -69,7 +70,7 @@ class ClaudeStream:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return timestamp(line)
+        return from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         match line["type"]:
@@ -77,7 +78,7 @@ class ClaudeStream:
                 if line.get("parent_tool_use_id") is None:
                     self._texts.stream(line["event"])
             case "assistant":
-                self._assistant(line, line.get("parent_tool_use_id"))
+                self._message(line, line.get("parent_tool_use_id"))
             case "user":
                 self._user(line, line.get("parent_tool_use_id"))
             case "system":
@@ -101,6 +102,11 @@ class ClaudeStream:
                 raise Unmapped
 
     # whole messages
+
+    def _message(self, line: dict[str, Any], lane: str | None) -> None:
+        if lane is None:
+            self._say.go_on()  # a task in the background that is done makes a turn of its own
+        self._assistant(line, lane)
 
     def _assistant(self, line: dict[str, Any], lane: str | None) -> str | None:
         """One or more whole blocks. Gives the last text of the agent's own lane that is no error's."""
@@ -182,6 +188,7 @@ class ClaudeStream:
             self._say.identify(prompt=text)
             self._prompted = True
             return
+        self._say.go_on()
         self._say.begin(id_, "user")
         self._say.complete(id_, text)
 
@@ -192,6 +199,7 @@ class ClaudeStream:
             case "init":  # once more with each turn
                 if not self._identified:
                     self._identify(line, line.get(self.version_key), line["session_id"])
+                self._say.go_on()
             case "task_started":
                 self._calls.task_started(line)
             case "task_progress":
@@ -206,7 +214,7 @@ class ClaudeStream:
                 for file in line["files"]:
                     self._say.artifact(file["filename"])
             case subtype if subtype in _LOGGED:
-                words = next((line[key] for key in _WORDS if line.get(key)), None)
+                words = next((line[key] for key in _WORDS if type(line.get(key)) is str), None)
                 self._say.log(f"{subtype}: {words}" if words else subtype)
             case subtype if subtype in _SILENT:
                 pass
@@ -251,36 +259,21 @@ class ClaudeStream:
         """`modelUsage` is of all lanes and cumulative; `usage`, of the agent's own lane, is what older ones have."""
         models = line.get("modelUsage")
         if models is None:
-            self._use(line.get("usage") or {}, line.get("total_cost_usd"))
+            self._use(of_messages(line.get("usage") or {}), line.get("total_cost_usd"))
             return
         for model, used in models.items():
             self._say.use(
                 mode="replace",
                 model=model,
-                input_tokens=used.get("inputTokens"),
+                input_tokens=total(
+                    used.get("inputTokens"), used.get("cacheReadInputTokens"), used.get("cacheCreationInputTokens")
+                ),
                 output_tokens=used.get("outputTokens"),
                 cached_tokens=used.get("cacheReadInputTokens"),
                 cost_usd=used.get("costUSD"),
             )
 
     def _use(self, usage: dict[str, Any], cost: Any) -> None:
-        told = {
-            "input_tokens": usage.get("input_tokens"),
-            "output_tokens": usage.get("output_tokens"),
-            "cached_tokens": usage.get("cache_read_input_tokens"),
-            "cost_usd": cost,
-        }
-        if any(told.values()):  # nothing but zeros is what is told where nothing is known
-            self._say.use(mode="replace", **told)
-
-
-def timestamp(line: Any) -> float | None:
-    """The time under `timestamp`, as seconds since 1970. Without a zone it is UTC."""
-    told = line.get("timestamp") if type(line) is dict else None
-    if type(told) is not str:
-        return None
-    try:
-        time = datetime.fromisoformat(told)
-        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
-    except ValueError:
-        return None
+        used = {**usage, "cost_usd": cost}
+        if any(used.values()):  # nothing but zeros is what is told where nothing is known
+            self._say.use(mode="replace", **used)

@@ -44,6 +44,7 @@ class Texts:
             case "content_block_stop":
                 self._block = None
             case "message_start":
+                self._say.go_on()
                 self.enter(event["message"]["id"])
             case "message_delta" | "message_stop" | "ping":
                 pass

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Entry, Narrator, Unmapped
+from durastream.sources.adapters.usage import of_codex
 
 __all__ = ["Codex"]
 
@@ -52,9 +53,9 @@ class Codex:
             case "thread.started":
                 self._say.identify(name="codex", session_id=line["thread_id"])
             case "turn.started":
-                pass
+                self._say.go_on()
             case "turn.completed":
-                self._usage(line.get("usage") or {})
+                self._say.use(scope="thread", mode="replace", **of_codex(line.get("usage") or {}))
                 self._say.declare("completed", message_id=self._answer)
             case "turn.failed":
                 self._say.fail(line["error"]["message"], fatal=True)
@@ -63,16 +64,6 @@ class Codex:
                 self._say.log(line["message"])
             case _:
                 raise Unmapped
-
-    def _usage(self, usage: dict[str, Any]) -> None:
-        self._say.use(
-            scope="thread",
-            mode="replace",
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=usage.get("cached_input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=usage.get("reasoning_output_tokens"),
-        )
 
     def _item(self, item: dict[str, Any], *, ended: bool) -> None:
         say, id_ = self._say, item["id"]

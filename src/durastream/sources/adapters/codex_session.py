@@ -11,23 +11,21 @@ the prompt, usage, how commands ended, which files changed, what a script ran, a
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_iso, plan_of, title_of
-from durastream.sources.decode import decode
+from durastream.sources.adapters.calls import arguments, title_of
+from durastream.sources.adapters.codex_calls import called, changed, given, patched, seconds
+from durastream.sources.adapters.plans import plan_of
+from durastream.sources.adapters.times import from_iso, told
+from durastream.sources.adapters.usage import of_codex
 
 __all__ = ["CodexSession"]
 
 _TYPES = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted"})
 _REMEMBERED = 512
 _STATUS = {"completed": "ok", "failed": "failed", "declined": "denied"}
-_PATCHED = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$", re.M)
-_CODE = re.compile(r"^(?:Process exited with code|Exit code:) (-?\d+)$", re.M)
-_STOPPED = re.compile(r"\A(?:Wall time: [\d.]+ seconds\n)?(aborted|.*rejected) by user")
 _CHANGES = {"add": "add", "delete": "delete", "update": "update"}
 _NOTHING = frozenset({"compaction", "context_compaction", "ghost_snapshot"})
 _TOLD_TWICE = frozenset({
@@ -49,7 +47,6 @@ class CodexSession:
         self._model: str | None = None
         self._prompted = False
         self._prompter: str | None = None
-        self._ended = False
         self._messages = 0
         self._searches = 0
         self._answer: str | None = None
@@ -64,7 +61,7 @@ class CodexSession:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return from_iso(line.get("timestamp")) if type(line) is dict else None
+        return from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         payload = line["payload"]
@@ -117,7 +114,7 @@ class CodexSession:
                 for part in item.get("summary") or []:
                     self._say.think(part["text"] + "\n\n")
             case "function_call":
-                self._call(item["call_id"], _called(item), _arguments(item["arguments"]))
+                self._call(item["call_id"], called(item), arguments(item["arguments"]))
             case "custom_tool_call":
                 self._call(item["call_id"], item["name"], item["input"])
             case "local_shell_call":
@@ -147,7 +144,7 @@ class CodexSession:
         if type(taken) is dict and type(taken.get("command")) is list:
             title = f"{name} {' '.join(map(str, taken['command']))}"
         elif name == "apply_patch" and type(taken) is str:
-            title, patch = _changed([path for _, path in _PATCHED.findall(taken)]), taken
+            title, patch = changed(path for path, _ in patched(taken)), taken
         self._say.start(id_, title, kind="agent" if name == "spawn_agent" else "tool", input=taken)
         self._calls[id_] = patch
 
@@ -156,13 +153,7 @@ class CodexSession:
             return
         if not self._say.is_running(id_):
             raise Unmapped
-        text, code, duration = _read(output)
-        stopped = _STOPPED.match(text)
-        if stopped:
-            status = "failed" if stopped[1] == "aborted" else "denied"
-        else:
-            status = "failed" if code or text.startswith("Script failed\n") else "ok"
-        self._end(id_, status, text, code, duration)
+        self._end(id_, *given(output))
 
     def _end(self, id_: str, status: str, output: Any, code: Any, duration: Any) -> None:
         say = self._say
@@ -170,14 +161,14 @@ class CodexSession:
         say.end(id_, status, output=output or None, error=error, duration=duration)
         patch = self._calls.pop(id_, "")
         if status == "ok" and patch and self._first(f"files {id_}"):
-            for action, path in _PATCHED.findall(patch):
-                say.artifact(path.strip(), action.lower())
+            for path, action in patched(patch):
+                say.artifact(path, action)
 
     def _search(self, item: dict[str, Any]) -> None:
         action = item.get("action") or {}
         self._searches += 1
         id_ = item.get("id") or f"web-search-{self._searches}"
-        asked = action.get("query") or action.get("url") or ""
+        asked = action.get("query") or " ".join(action.get("queries") or []) or action.get("url") or ""
         self._say.start(id_, f"web search {asked}".strip(), input=action)
         self._say.end(id_, _STATUS.get(item.get("status", "completed"), "failed"))
         if action.get("url"):
@@ -191,7 +182,8 @@ class CodexSession:
             return
         match kind:
             case "token_count":
-                self._usage((event.get("info") or {}).get("total_token_usage") or {})
+                used = (event.get("info") or {}).get("total_token_usage") or {}
+                say.use(scope="thread", mode="replace", **of_codex(used))
             case "user_message":
                 self._prompt(kind, event["message"])
             case "item_completed":
@@ -206,13 +198,10 @@ class CodexSession:
             case "task_started":
                 say.identify(terminal=True)
                 self._prompter = None
-                if self._ended:
-                    self._ended = False
-                    say.declare("unfinished")
+                say.go_on()
             case "task_complete":
                 self._complete(event)
             case "turn_aborted":
-                self._ended = True
                 say.declare("failed", error=f"the turn was aborted: {event.get('reason')}")
             case "error":
                 say.fail(event["message"])
@@ -220,16 +209,6 @@ class CodexSession:
                 say.log(f"rolled back by {event.get('num_turns')} turns")
             case _:
                 raise Unmapped
-
-    def _usage(self, total: dict[str, Any]) -> None:
-        self._say.use(
-            scope="thread",
-            mode="replace",
-            input_tokens=total.get("input_tokens"),
-            cached_tokens=total.get("cached_input_tokens"),
-            output_tokens=total.get("output_tokens"),
-            reasoning_tokens=total.get("reasoning_output_tokens"),
-        )
 
     def _prompt(self, by: str, text: str) -> None:
         """What the user asked for: the first time the prompt, then a message of its own. One sort of line tells it."""
@@ -262,15 +241,15 @@ class CodexSession:
             case _:
                 raise Unmapped
 
-    def _ran(self, told: dict[str, Any], id_: str, output: Any) -> None:
+    def _ran(self, ran: dict[str, Any], id_: str, output: Any) -> None:
         if not self._first(f"step {id_}"):
             return
-        code, command = told.get("exit_code"), told.get("command")
+        code, command = ran.get("exit_code"), ran.get("command")
         title = " ".join(command) if type(command) is list else str(command or "command")
-        status = "failed" if code else _STATUS.get(told.get("status") or "completed", "failed")
+        status = "failed" if code else _STATUS.get(ran.get("status") or "completed", "failed")
         if not self._say.is_running(id_):
             self._say.start(id_, title, parent=self._script(), input={"command": command})
-        self._end(id_, status, output, code, _seconds(told.get("duration")))
+        self._end(id_, status, output, code, seconds(ran.get("duration")))
 
     def _served(self, event: dict[str, Any]) -> None:
         id_, call, result = event["call_id"], event["invocation"], event.get("result")
@@ -285,21 +264,21 @@ class CodexSession:
         if not self._say.is_running(id_):
             self._say.start(id_, title, parent=self._script(), input=call.get("arguments"))
         self._calls.pop(id_, None)
-        duration = _seconds(event.get("duration"))
+        duration = seconds(event.get("duration"))
         self._say.end(id_, "failed" if failed else "ok", output=given, error=error, duration=duration)
         if given and not failed:
             self._say.cite(given, origin="tool", step_id=id_)
 
-    def _patched(self, told: dict[str, Any], id_: str, status: str) -> None:
-        changes = told.get("changes") or {}
+    def _patched(self, made: dict[str, Any], id_: str, status: str) -> None:
+        changes = made.get("changes") or {}
         if status == "ok" and self._first(f"files {id_}"):
             for path, change in changes.items():
                 self._say.artifact(path, _CHANGES.get(change["type"], "update"))
         if self._first(f"step {id_}"):
             if not self._say.is_running(id_):
-                self._say.start(id_, _changed(changes), parent=self._script(), input={"files": list(changes)})
+                self._say.start(id_, changed(changes), parent=self._script(), input={"files": list(changes)})
             self._calls.pop(id_, None)
-            self._say.end(id_, status, output=told.get("stdout") or None, error=told.get("stderr") or None)
+            self._say.end(id_, status, output=made.get("stdout") or None, error=made.get("stderr") or None)
 
     def _script(self) -> str | None:
         """The call that is open: what runs without a call of its own was run by it."""
@@ -307,46 +286,9 @@ class CodexSession:
 
     def _complete(self, event: dict[str, Any]) -> None:
         say, error = self._say, event.get("error")
-        self._ended = True
         if error:
             message = error.get("message") if type(error) is dict else error
             say.fail(message, fatal=True)
             say.declare("failed", error=str(message)[:1000])
         else:
             say.declare("completed", message_id=self._answer, text=event.get("last_agent_message"))
-
-
-def _called(item: dict[str, Any]) -> str:
-    """The name of a tool; of one on an MCP server as server.tool."""
-    name = item["name"]
-    if item.get("namespace"):
-        name = f"{item['namespace']}__{name}"
-    return ".".join(name.split("__")[1:]) if name.startswith("mcp__") else name
-
-
-def _changed(paths: Iterable[str]) -> str:
-    return "change " + ", ".join(list(paths)[:5])
-
-
-def _arguments(text: Any) -> Any:
-    try:
-        return decode(text.encode())
-    except ValueError:
-        return text
-
-
-def _read(output: Any) -> tuple[str, int | None, float | None]:
-    """What a tool gave: its text, and the exit code and the duration where it tells them."""
-    if type(output) is list:
-        output = "\n".join(part["text"] for part in output if "text" in part)
-    if output.startswith('{"output":'):
-        told = _arguments(output)
-        if type(told) is dict:
-            metadata = told.get("metadata") or {}
-            return str(told["output"]), metadata.get("exit_code"), metadata.get("duration_seconds")
-    code = _CODE.search(output[:1000])
-    return output, int(code[1]) if code else None, None
-
-
-def _seconds(duration: Any) -> float | None:
-    return duration["secs"] + duration["nanos"] / 1e9 if type(duration) is dict else None

@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Entry, Narrator, Unmapped
-from durastream.sources.adapters.claude_calls import bare, entries, step_title
+from durastream.sources.adapters.calls import sources_of, title_of
 from durastream.sources.adapters.claude_stream import ClaudeStream
+from durastream.sources.adapters.plans import bare, entries
+from durastream.sources.adapters.times import from_number, told
 
 __all__ = ["Cursor"]
 
@@ -54,8 +56,7 @@ class Cursor(ClaudeStream):
 
     @staticmethod
     def when(line: Any) -> float | None:
-        told: Any = line.get("timestamp_ms") if type(line) is dict else None
-        return told / 1000 if type(told) in (int, float) and 0 <= told < 1e15 else None
+        return from_number(told(line, "timestamp_ms"), 1000)
 
     def take(self, line: Any) -> None:
         match line["type"], line.get("subtype"):
@@ -98,10 +99,9 @@ class Cursor(ClaudeStream):
         given = call.get("args") or {}
         if bare(name) not in _PLANS:
             kind = "agent" if name == "task" else "tool"
-            self._say.start(id_, step_title(name, given), kind=kind, input=given or call.get("arguments"))
+            self._say.start(id_, title_of(name, given), kind=kind, input=given or call.get("arguments"))
         elif "todos" in given:
-            told = {entry.id: entry for entry in entries(given["todos"])}
-            self._plan(self._todos | told if given.get("merge") else told)
+            self._plan(given["todos"], merge=bool(given.get("merge")))
 
     def _completed(self, id_: str, name: str, call: dict[str, Any]) -> None:
         given = call.get("args") or {}
@@ -110,13 +110,13 @@ class Cursor(ClaudeStream):
         good = outcome in _GOOD
         if bare(name) in _PLANS:
             if good and "todos" in known:
-                self._plan({entry.id: entry for entry in entries(known["todos"])})
+                self._plan(known["todos"])
             return
         self._started(id_, name, call)  # counts once
         if good and name in _FILES:
             self._say.artifact(known.get("path") or given.get("path"), _FILES[name])
-        if good and ("web" in bare(name) or "fetch" in bare(name)):
-            self._say.cite(given.get("url", detail), origin="tool", step_id=id_)
+        if good:
+            sources_of(self._say, id_, name, given, detail)
         code = known.get("exitCode")
         if not good:
             words = known.get("message") or known.get("reason") or known.get("error") or detail or outcome
@@ -126,9 +126,12 @@ class Cursor(ClaudeStream):
         else:
             self._say.end(id_, output=detail)
 
-    def _plan(self, todos: dict[Any, Entry]) -> None:
-        self._say.plan(todos.values())
-        self._todos = todos
+    def _plan(self, todos: Any, *, merge: bool = False) -> None:
+        if (found := entries(todos)) is None:
+            raise Unmapped
+        told = {entry.id: entry for entry in found}
+        self._todos = self._todos | told if merge else told
+        self._say.plan(self._todos.values())
 
 
 def _tool(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_iso, plan_of, sources_of, title_of
+from durastream.sources.adapters.calls import Calls
+from durastream.sources.adapters.links import Links
+from durastream.sources.adapters.times import from_iso, told
 
 __all__ = ["Gemini"]
 
 _WRITES = {"write_file": "add", "replace": "update", "edit": "update"}
-_PIECES = 20_000
 
 
 class Gemini:
@@ -33,8 +34,8 @@ class Gemini:
         self._messages = 0
         self._open: str | None = None
         self._answer: str | None = None
-        self._pieces: list[str] = []  # of the message, for its addresses
-        self._calls: dict[str, tuple[str, Any] | None] = {}  # open calls; None for those that write the plan
+        self._links = Links()
+        self._calls = Calls(say)
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -56,14 +57,16 @@ class Gemini:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return from_iso(line.get("timestamp")) if type(line) is dict else None
+        return from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         match line["type"]:
             case "message":
                 self._message(line["role"], line["content"])
             case "tool_use":
-                self._use(line["tool_id"], line["tool_name"], line.get("parameters"))
+                self._close()
+                self._answer = None
+                self._calls.start(line["tool_id"], line["tool_name"], line.get("parameters"))
             case "tool_result":
                 self._result(line)
             case "init":
@@ -78,62 +81,42 @@ class Gemini:
     def _message(self, role: str, content: str) -> None:
         if role == "user":
             self._say.identify(prompt=content)
+            self._say.go_on()
             return
         if role != "assistant" or type(content) is not str:
             raise Unmapped
         if self._open is None:
             self._messages += 1
             self._answer = self._open = f"m{self._messages}"
-            self._pieces = []
+            self._links = Links()
+        self._links.add(content)
         self._say.text(self._open, content)
-        if len(self._pieces) < _PIECES:
-            self._pieces.append(content)
 
     def _close(self) -> None:
         if self._open is not None:
             self._say.complete(self._open)
             self._open = None
 
-    def _use(self, id_: str, name: str, taken: Any) -> None:
-        self._close()
-        self._answer = None
-        plan = plan_of(name, taken)
-        if plan is not None:
-            self._say.plan(plan)
-            self._calls[id_] = None
-        else:
-            self._say.start(id_, title_of(name, taken), input=taken)
-            self._calls[id_] = name, taken
-
     def _result(self, line: dict[str, Any]) -> None:
-        say, id_, given = self._say, line["tool_id"], line.get("output")
+        given, error = line.get("output"), None
         self._close()
-        call = self._calls.pop(id_, ("", None))
-        if call is None:
-            return
-        name, taken = call
         if line["status"] != "success":
-            error = line.get("error")
-            say.end(id_, "failed", output=given, error=error["message"] if error else given or "")
-            return
-        say.end(id_, output=given)
-        sources_of(say, id_, name, taken, given)
-        if name in _WRITES and type(taken) is dict:
-            say.artifact(taken.get("file_path"), _WRITES[name])
+            error = line["error"]["message"] if line.get("error") else given or ""
+        call = self._calls.end(line["tool_id"], "ok" if error is None else "failed", output=given, error=error)
+        if call is not None and call.name in _WRITES and type(call.input) is dict:
+            self._say.artifact(call.input.get("file_path"), _WRITES[call.name])
 
     def _end(self, line: dict[str, Any]) -> None:
         say, stats, error = self._say, line.get("stats") or {}, line.get("error")
         self._close()
-        if stats.get("total_tokens"):  # where no request went well, zeros are told: nobody knows
-            say.use(
-                mode="replace",
-                input_tokens=stats.get("input_tokens"),
-                cached_tokens=stats.get("cached"),
-                output_tokens=stats.get("output_tokens"),
-            )
+        prompt, answer, whole = (stats.get(name) for name in ("input_tokens", "output_tokens", "total_tokens"))
+        if whole:  # where no request went well, zeros are told: nobody knows
+            if type(prompt) is type(whole) is int:
+                answer = whole - prompt  # thought is in the total alone
+            say.use(mode="replace", input_tokens=prompt, cached_tokens=stats.get("cached"), output_tokens=answer)
         if line["status"] == "success" and not error:
             if self._answer is not None:
-                say.cite("".join(self._pieces), origin="text")
+                self._links.cite(say)
             say.declare("completed", message_id=self._answer)
             return
         message = error["message"] if error else f"status {line['status']}"

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, request
+from durastream.sources.adapters.providers import request
+from durastream.sources.adapters.usage import Tally, total
 
 __all__ = ["GeminiAPI"]
 
@@ -25,10 +26,11 @@ _NAMES = {
         "citationSources", "codeExecutionResult", "executableCode", "fileData", "fileUri", "finishMessage",
         "finishReason", "functionCall", "groundingChunks", "groundingMetadata", "modelVersion", "partialArgs",
         "promptFeedback", "promptTokenCount", "responseId", "retrievedContext", "retrievedUrl", "thoughtsTokenCount",
-        "toolCall", "toolResponse", "toolType", "urlContextMetadata", "urlMetadata", "urlRetrievalStatus",
-        "usageMetadata", "webSearchQueries", "willContinue",
+        "toolCall", "toolResponse", "toolType", "toolUsePromptTokenCount", "urlContextMetadata", "urlMetadata",
+        "urlRetrievalStatus", "usageMetadata", "webSearchQueries", "willContinue",
     )
 }  # fmt: skip
+_PLAIN = frozenset({"content", "index"})
 
 
 def _get(value: dict[str, Any], name: str) -> Any:
@@ -53,6 +55,7 @@ class GeminiAPI:
         self._id = ""
         self._open = False
         self._over: Any = 0  # the response that ended last
+        self._used: dict[str, Any] = {}
         self._searched = False
         self._links = Links()
 
@@ -73,20 +76,22 @@ class GeminiAPI:
         return None
 
     def take(self, line: Any) -> None:
-        error, feedback = line.get("error"), _get(line, "promptFeedback")
+        error = line.get("error")
         if error:
             self._fail(f"{error.get('status') or error.get('code')}: {error['message']}")
             return
-        if "candidates" not in line and not feedback and not _get(line, "usageMetadata"):
-            raise Unmapped
-        for candidate in line.get("candidates") or []:
+        candidates, usage = line.get("candidates"), _get(line, "usageMetadata")
+        for candidate in candidates or []:
             self._candidate(line, candidate)
-        usage = _get(line, "usageMetadata")
-        if usage:
+        if usage and usage != self._used:  # most lines repeat it
             self._usage(usage)
-        blocked = feedback and _get(feedback, "blockReason")
-        if blocked:
-            self._fail(f"the prompt was blocked: {_get(feedback, 'blockReasonMessage') or blocked}")
+        if not candidates:
+            feedback = _get(line, "promptFeedback") or {}
+            blocked = _get(feedback, "blockReason")
+            if blocked:
+                self._fail(f"the prompt was blocked: {_get(feedback, 'blockReasonMessage') or blocked}")
+            elif not usage:
+                raise Unmapped
 
     def _candidate(self, line: dict[str, Any], candidate: dict[str, Any]) -> None:
         if candidate.get("index"):
@@ -100,6 +105,8 @@ class GeminiAPI:
             self._begin(line)
         for part in parts:
             self._part(part)
+        if candidate.keys() <= _PLAIN:
+            return
         self._sources(candidate)
         reason = _get(candidate, "finishReason")
         if reason:
@@ -111,7 +118,7 @@ class GeminiAPI:
         id_, model = _get(line, "responseId") or "response", _get(line, "modelVersion")
         self._turns += 1
         self._id = str(id_) if self._turns == 1 else f"{id_}/{self._turns}"
-        self._open, self._searched = True, False
+        self._open, self._searched, self._used = True, False, {}
         if model != self._model:
             self._model = model
             self._say.identify(model=model)
@@ -123,8 +130,8 @@ class GeminiAPI:
             if part.get("thought"):
                 say.think(text)
             else:
-                say.text(id_, text)
                 self._links.add(text)
+                say.text(id_, text)
         elif (call := _get(part, "functionCall")) and call.get("name") and not _get(call, "willContinue"):
             self._calls += 1
             request(say, call.get("id") or f"{id_}/{self._calls}", call["name"], call.get("args"))
@@ -180,12 +187,13 @@ class GeminiAPI:
             self._fail(f"the response ended with finishReason {reason}" + (f": {said}" if said else ""))
 
     def _usage(self, usage: dict[str, Any]) -> None:
+        self._used, thought = usage, _get(usage, "thoughtsTokenCount")
         self._tally.report(
             self._turns,
-            input_tokens=_get(usage, "promptTokenCount"),
+            input_tokens=total(_get(usage, "promptTokenCount"), _get(usage, "toolUsePromptTokenCount")),
             cached_tokens=_get(usage, "cachedContentTokenCount"),
-            output_tokens=_get(usage, "candidatesTokenCount"),
-            reasoning_tokens=_get(usage, "thoughtsTokenCount"),
+            output_tokens=total(_get(usage, "candidatesTokenCount"), thought),
+            reasoning_tokens=thought,
         )
 
     def _fail(self, message: str) -> None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_number, plan_of, sources_of, title_of
+from durastream.sources.adapters.calls import Calls, title_of
+from durastream.sources.adapters.links import Links
+from durastream.sources.adapters.times import from_number, told
 
 __all__ = ["Goose"]
 
-_PIECES = 20_000
 _ERROR = "Ran into this error: "
 _DECLINED = "The user has declined to run this tool"
 
@@ -34,10 +35,10 @@ class Goose:
         self._messages = 0
         self._open: str | None = None
         self._answer: str | None = None
-        self._pieces: list[str] = []  # of the message, for its addresses
+        self._links = Links()
         self._model: str | None = None
         self._failed: str | None = None
-        self._calls: dict[str, tuple[str, Any] | None] = {}  # open calls; None for those that write the plan
+        self._calls = Calls(say)
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -59,8 +60,7 @@ class Goose:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        message = line.get("message") if type(line) is dict else None
-        return from_number(message.get("created")) if type(message) is dict else None
+        return from_number(told(line, "message", "created"))
 
     def take(self, line: Any) -> None:
         match line["type"]:
@@ -113,12 +113,11 @@ class Goose:
             self._close()
             self._messages += 1
             self._answer = self._open = id_
-            self._pieces = []
+            self._links = Links()
             if text.startswith(_ERROR):
                 self._fail(text.removeprefix(_ERROR))
+        self._links.add(text)
         self._say.text(id_, text)
-        if len(self._pieces) < _PIECES:
-            self._pieces.append(text)
 
     def _close(self) -> None:
         if self._open is not None:
@@ -132,40 +131,29 @@ class Goose:
             self._say.end(id_, "failed", title="a call that could not be read", error=call.get("error"))
             return
         value = call.get("value", call)
-        name, taken = value["name"], value.get("arguments")
-        plan = plan_of(name, taken)
-        if plan is not None:
-            self._say.plan(plan)
-            self._calls[id_] = None
-        else:
-            self._say.start(id_, title_of(name, taken), input=taken)
-            self._calls[id_] = name, taken
+        self._calls.start(id_, value["name"], value.get("arguments"))
 
     def _result(self, id_: str, result: dict[str, Any]) -> None:
-        say = self._say
-        call = self._calls.pop(id_, ("", None))
-        if call is None:
-            return
-        name, taken = call
         value = result.get("value")
         if result["status"] != "success":
-            say.end(id_, "failed", error=result.get("error") or "")
+            self._calls.end(id_, "failed", error=result.get("error") or "")
             return
         content = value["content"] if type(value) is dict else value
         text = "\n".join(str(item["text"]) for item in content or [] if "text" in item)
         denied = text.startswith(_DECLINED)  # which counts as a success there
         if denied or (type(value) is dict and value.get("isError")):
-            say.end(id_, "denied" if denied else "failed", error=text)
-            return
-        say.end(id_, output=text or None)
-        sources_of(say, id_, name, taken, text)
+            self._calls.end(id_, "denied" if denied else "failed", error=text)
+        else:
+            self._calls.end(id_, output=text or None)
 
     def _notification(self, line: dict[str, Any]) -> None:
         """News of the last call of that extension that is open; without one it is worth a line in the log."""
         progress = line.get("progress")
         message = (progress or line["log"])["message"]
         extension = f"{line['extension_id']}__"
-        running = [id_ for id_, call in self._calls.items() if call is not None and call[0].startswith(extension)]
+        running = [
+            id_ for id_, call in self._calls.open.items() if call is not None and call.name.startswith(extension)
+        ]
         if not running:
             self._say.log(message or "")
             return
@@ -190,5 +178,5 @@ class Goose:
         if self._failed is not None:
             say.declare("failed", error=self._failed)
             return
-        say.cite("".join(self._pieces), origin="text")
+        self._links.cite(say)
         say.declare("completed", message_id=self._answer)

@@ -22,6 +22,7 @@ from durastream.sources.adapters.langchain_messages import (
     thought_of,
 )
 from durastream.sources.adapters.langgraph_modes import Graph
+from durastream.sources.adapters.times import from_number, told
 
 __all__ = ["LangChain"]
 
@@ -38,7 +39,7 @@ class LangChain:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tools = Tools(say)
-        self._graph = Graph(say)
+        self._graph = Graph(say, self._tools)
         self._answer: str | None = None
         self._ids: dict[str, str] = {}
         self._names: dict[str, str] = {}
@@ -56,13 +57,13 @@ class LangChain:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        params = line.get("params") if type(line) is dict else None
-        time = params.get("timestamp") if type(params) is dict else None
-        return time / 1000 if type(time) is int and 0 < time < 1e14 else None
+        return from_number(told(line, "params", "timestamp"), 1000)
 
     def take(self, line: Any) -> None:
         if line.get("type") == "event":
-            self._event(line["method"], line["params"]["namespace"], line["params"]["data"])
+            params = line["params"]
+            self._event(line["method"], params["namespace"], params["data"])
+            self._graph.ask(params.get("interrupts") or [])
             return
         match line["event"]:
             case "on_chat_model_stream" | "on_llm_stream":
@@ -70,11 +71,13 @@ class LangChain:
             case "on_chat_model_end" | "on_llm_end":
                 self._said(line)
             case "on_tool_start":
-                self._tools.start(line["run_id"], line["name"], line["data"].get("input"), parent=self._inside(line))
+                inside = self._inside(line)
+                given = line["data"].get("input")
+                self._tools.start(line["run_id"], line["name"], given, parent=inside, nested=inside is not None)
             case "on_tool_end":
                 self._tools.end(line["run_id"], line["name"], line["data"].get("output"))
             case "on_tool_error":
-                self._say.end(line["run_id"], "failed", error=line["data"]["error"], title=line["name"])
+                self._tools.fail(line["run_id"], line["name"], line["data"]["error"])
             case "on_retriever_start":
                 self._say.start(line["run_id"], line["name"], input=line["data"]["input"], parent=self._inside(line))
             case "on_retriever_end":
@@ -83,6 +86,7 @@ class LangChain:
                 retrieved(self._say, documents, line["run_id"])
             case "on_chain_start" if not line["parent_ids"]:
                 self._say.identify(name=line["name"], terminal=True)
+                self._say.go_on()
             case "on_chain_end" if not line["parent_ids"]:
                 self._end(line["run_id"], line["data"].get("output"))
             case "on_custom_event":
@@ -136,15 +140,14 @@ class LangChain:
         match tool["event"]:
             case "tool-started":
                 self._names[id_] = tool["tool_name"]
-                self._tools.start(id_, tool["tool_name"], tool.get("input"), parent=self._graph.around(namespace))
+                inside, nested = self._graph.around(namespace), bool(namespace)
+                self._tools.start(id_, tool["tool_name"], tool.get("input"), parent=inside, nested=nested)
             case "tool-finished":
                 self._graph.is_new("tool", id_)
                 self._tools.end(id_, self._names.pop(id_, id_), tool.get("output"))
             case "tool-error":
                 self._graph.is_new("tool", id_)
-                self._say.end(
-                    id_, "failed", error=tool.get("message") or tool.get("error"), title=self._names.pop(id_, id_)
-                )
+                self._tools.fail(id_, self._names.pop(id_, id_), tool.get("message") or tool.get("error"))
             case "tool-output-delta":
                 self._say.progress(id_, tool.get("delta"))
             case _:

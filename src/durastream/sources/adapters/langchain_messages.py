@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from durastream.sources.adapters.calls import Calls
 from durastream.sources.adapters.narrator import Narrator
-from durastream.sources.adapters.todos import is_plan_tool, planned
 
 __all__ = ["Tools", "citations", "is_assistant", "is_tool", "report_usage", "retrieved", "text_of", "thought_of"]
 
@@ -95,25 +95,24 @@ class Tools:
     """Tool calls as steps, and as the plan where a tool takes it."""
 
     def __init__(self, say: Narrator) -> None:
-        self._say = say
+        self._calls = Calls(say)
+        self.planned = False
+        """Whether a tool took the plan: the state that comes along is behind it."""
 
-    def start(self, step_id: Any, name: Any, given: Any, *, parent: str | None = None) -> None:
-        entries = planned(name, given)
-        if entries is not None:
-            if parent is None:  # a plan of a subagent's own is no plan of the run
-                self._say.plan(entries)
-        elif not is_plan_tool(name):
-            self._say.start(step_id, name, input=given, parent=parent)
+    def start(self, step_id: Any, name: Any, given: Any, *, parent: str | None = None, nested: bool = False) -> None:
+        """A tool is called. The plan of a subagent is no plan of the run."""
+        if self._calls.start(step_id, name, given, parent=parent, own=not nested):
+            self.planned = True
 
     def end(self, step_id: Any, name: Any, output: Any) -> None:
         """The tool gave a value, or a message for the model. Its status says whether it failed."""
-        if is_plan_tool(name):
-            return
         status, given = None, output
         if is_tool(output):
             status, given = output.get("status"), output.get("content")
         if status in _WELL:
-            self._say.end(step_id, output=given, title=name)
-            self._say.cite(given, origin="tool", step_id=step_id)
+            self._calls.end(step_id, output=given, name=name)
         else:
-            self._say.end(step_id, "failed", error=text_of(given) or given, title=name)
+            self.fail(step_id, name, text_of(given) or given)
+
+    def fail(self, step_id: Any, name: Any, error: Any) -> None:
+        self._calls.end(step_id, "failed", error=error, name=name)

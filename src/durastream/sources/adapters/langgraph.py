@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator
+from durastream.sources.adapters.langchain_messages import Tools
 from durastream.sources.adapters.langgraph_modes import MODES, Graph
 
 __all__ = ["LangGraph"]
@@ -25,7 +26,7 @@ class LangGraph:
     terminal: ClassVar[bool] = False
 
     def __init__(self, say: Narrator) -> None:
-        self._graph = Graph(say)
+        self._graph = Graph(say, Tools(say))
 
     @staticmethod
     def matches(line: Any) -> int:

@@ -21,7 +21,7 @@ from durastream.sources.adapters.langchain_messages import (
     thought_of,
 )
 from durastream.sources.adapters.narrator import Narrator, Unmapped
-from durastream.sources.adapters.todos import entries
+from durastream.sources.adapters.plans import entries
 from durastream.vocabulary import check
 
 __all__ = ["MODES", "Graph"]
@@ -36,9 +36,9 @@ _NODES = 100
 class Graph:
     """What was told of a graph, as far as it may come again."""
 
-    def __init__(self, say: Narrator) -> None:
+    def __init__(self, say: Narrator, tools: Tools) -> None:
         self._say = say
-        self._tools = Tools(say)
+        self._tools = tools
         self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._speaking: dict[str, str] = {}
         self._calls: dict[str, list[str]] = {}
@@ -132,7 +132,7 @@ class Graph:
         if chunk.get("chunk_position") == "last":  # which has an id of its own
             id_ = self._speaking.pop(node, id_)
             if not self._repeats and self._say.is_open(id_):
-                self.is_new("message", id_)
+                self.is_new("text", id_)
                 self._say.complete(id_)
 
     def _whole(self, namespace: list[str], message: dict[str, Any]) -> None:
@@ -145,20 +145,25 @@ class Graph:
         elif text and text == self._nameless:  # it has got its id since
             self._nameless = ""
             self.is_new("message", id_)
-        if not self.is_new("message", id_):
-            return
+        if not self.is_new("inner message" if namespace else "message", id_):
+            return  # what a subgraph said may come again as what its node gives
         inside = self.around(namespace) if namespace else None
         if self.is_new("usage", id_):
             report_usage(self._say, message)
         if not namespace:
-            self._say.complete(id_, text)
+            if self.is_new("text", id_):
+                self._say.complete(id_, text)
             citations(self._say, message["content"])
             if not calls:
                 self._say.cite(text, origin="text")
         elif inside is not None and text:
             self._say.progress(inside, text)
+        self._call(calls, inside, nested=bool(namespace))
+
+    def _call(self, calls: list[dict[str, Any]], inside: str | None, *, nested: bool) -> None:
         for call in calls:
-            self._tools.start(call["id"], call["name"], call["args"], parent=inside)
+            if self.is_new("call", call["id"]):
+                self._tools.start(call["id"], call["name"], call["args"], parent=inside, nested=nested)
 
     def _answered(self, message: dict[str, Any]) -> None:
         """The message with which a tool answers."""
@@ -170,7 +175,7 @@ class Graph:
 
     def _update(self, namespace: list[str], node: str, update: Any) -> None:
         if node == "__interrupt__":
-            self._ask(update)
+            self.ask(update)
             return
         if node == "__metadata__":
             return
@@ -187,8 +192,7 @@ class Graph:
         inside = self.around(namespace)
         if calls:
             self._calls[id_] = [call["id"] for call in calls]
-            for call in calls:
-                self._tools.start(call["id"], call["name"], call["args"], parent=inside)
+            self._call(calls, inside, nested=bool(namespace))
         elif not name.endswith(_MIDDLEWARE):
             self._say.start(id_, name, kind="task", parent=inside)
 
@@ -199,12 +203,14 @@ class Graph:
         for step_id in (id_, *self._calls.pop(id_, ())):
             if self._say.is_running(step_id) and (step_id == id_ or status != "ok"):
                 self._say.end(step_id, status, error=error or ("interrupted" if asked else None))
-        self._ask(asked or [])
+        self.ask(asked or [])
 
-    def _ask(self, interrupts: list[dict[str, Any]]) -> None:
+    def ask(self, interrupts: list[dict[str, Any]]) -> None:
+        """The graph stops here until someone has answered, and with it the tools that were called."""
         for asked in interrupts:
             if self.is_new("interrupt", asked.get("id")):
                 self._say.ask(asked.get("id"), asked["value"])
+                self._say.cut("interrupted", "skipped", kinds=("tool",))
 
     # state
 
@@ -236,7 +242,7 @@ class Graph:
             elif is_tool(message):
                 self._answered(message)
         todos = entries(update.get("todos"))
-        if todos and not namespace:
+        if todos and not namespace and not self._tools.planned:
             self._say.plan(todos)
 
 

@@ -1,21 +1,13 @@
-"""Addresses in a text that comes in pieces: found without keeping the text."""
+"""Which addresses are in a text that comes in pieces? Found without keeping the text."""
 
 from __future__ import annotations
 
-import re
-
 from durastream.sources.adapters.narrator import Narrator
 
-__all__ = ["Links", "reads_web"]
+__all__ = ["Links"]
 
 _LONGEST = 2000
 _MOST = 50
-_WEB = re.compile(r"fetch|search|web|brows|crawl|scrape|url", re.IGNORECASE)
-
-
-def reads_web(name: str) -> bool:
-    """Whether a tool of this name may find its sources on the web."""
-    return _WEB.search(name) is not None
 
 
 class Links:
@@ -28,11 +20,13 @@ class Links:
     def add(self, text: str) -> None:
         """A piece of the message."""
         text = self._rest + text
+        if "://" not in text:
+            self._rest = text[-8:]  # as much as may be the start of https://
+            return
         end = max(text.rfind(" "), text.rfind("\n")) + 1
-        if end and "://" in text:
-            self._words += [word[:_LONGEST] for word in text[:end].split() if "://" in word][: _MOST - len(self._words)]
-        rest = text[end:]
-        self._rest = rest[:_LONGEST] if "://" in rest else rest[-8:]  # 8: as long as https:// is
+        words = [word[:_LONGEST] for word in text[:end].split() if "://" in word]
+        self._words += words[: _MOST - len(self._words)]
+        self._rest = text[end:][:_LONGEST]
 
     def cite(self, say: Narrator) -> None:
         """The message is complete: its addresses are sources."""

@@ -10,12 +10,12 @@ no event holds: {"type":"run_result","final_output":…}. Models of others give 
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from durastream.events import dumps
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
-from durastream.sources.adapters.todos import is_plan_tool, planned
+from durastream.sources.adapters.calls import Calls, arguments
+from durastream.sources.adapters.usage import of_responses
 
 __all__ = ["OpenAIAgents"]
 
@@ -38,6 +38,7 @@ class OpenAIAgents:
         self._say = say
         self._responses = 0
         self._answer: str | None = None
+        self._calls = Calls(say)
         self._thought = False
 
     @staticmethod
@@ -60,6 +61,7 @@ class OpenAIAgents:
             case "agent_updated_stream_event":
                 self._say.identify(name=line["new_agent"]["name"])
             case "run_result":
+                self._wait(line.get("interruptions") or [])
                 self._end(line["final_output"])
             case _:
                 raise Unmapped
@@ -77,6 +79,7 @@ class OpenAIAgents:
             self._say.think(data["delta"])
         elif kind == "response.created":
             self._responses += 1
+            self._say.go_on()
             self._say.identify(model=data["response"].get("model"))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             self._used(data["response"])
@@ -91,15 +94,8 @@ class OpenAIAgents:
             raise Unmapped
 
     def _used(self, response: dict[str, Any]) -> None:
-        usage = response.get("usage") or {}
-        self._say.use(
-            scope="request",
-            model=response.get("model"),
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
-        )
+        used = of_responses(response.get("usage") or {})
+        self._say.use(scope="request", model=response.get("model"), **used)
 
     def _cite(self, note: dict[str, Any]) -> None:
         if note.get("type") == "url_citation":
@@ -121,9 +117,9 @@ class OpenAIAgents:
             case "tool_output":
                 self._output(raw, item.get("output", raw.get("output")))
             case "handoff_requested":
-                self._say.start(raw["call_id"], raw["name"], kind="agent", input=_value(raw.get("arguments")))
+                self._say.start(raw["call_id"], raw["name"], kind="agent", input=arguments(raw.get("arguments")))
             case "handoff_occured" | "handoff_occurred":
-                self._say.end(raw["call_id"], output=_value(raw.get("output")), title="handoff", kind="agent")
+                self._say.end(raw["call_id"], output=arguments(raw.get("output")), title="handoff", kind="agent")
             case "mcp_approval_requested":
                 self._say.ask(
                     raw["id"], f"{raw.get('server_label', '')} {raw['name']} {raw.get('arguments', '')}".strip()
@@ -150,30 +146,26 @@ class OpenAIAgents:
         """A tool of the program's own is answered later; one that the provider ran is over."""
         call_id = raw.get("call_id") or raw["id"]
         name = raw.get("name") or str(raw["type"]).removesuffix("_call").replace("_", " ")
-        given = _value(raw.get("arguments", raw.get("input", raw.get("action"))))
-        entries = planned(name, given)
-        if entries is not None:
-            self._say.plan(entries)
-            return
-        if is_plan_tool(name):
-            return
-        self._say.start(call_id, name, input=given)
+        given = arguments(raw.get("arguments", raw.get("input", raw.get("action"))))
+        self._calls.start(call_id, name, given)
         if "call_id" not in raw:
             error, output = raw.get("error"), raw.get("output", raw.get("results"))
             failed = bool(error) or raw.get("status") in _FAILED
-            self._say.end(call_id, "failed" if failed else "ok", error=error, output=output)
-            self._say.cite([given, output], origin="tool", step_id=call_id)
+            self._calls.end(call_id, "failed" if failed else "ok", error=error, output=output)
 
     def _output(self, raw: dict[str, Any], output: Any) -> None:
-        """What a tool gave. The SDK answers for a tool that raised; plan tools were never begun."""
-        call_id = raw["call_id"]
-        if not self._say.is_running(call_id):
-            return
+        """What a tool gave. The SDK answers for a tool that raised."""
         if type(output) is str and output.startswith(_APOLOGY):
-            self._say.end(call_id, "failed", error=output)
+            self._calls.end(raw["call_id"], "failed", error=output)
         else:
-            self._say.end(call_id, output=output)
-            self._say.cite(output, origin="tool", step_id=call_id)
+            self._calls.end(raw["call_id"], output=output)
+
+    def _wait(self, calls: list[dict[str, Any]]) -> None:
+        """The run stopped to be asked for leave to make these calls."""
+        for call in calls:
+            self._say.ask(call["call_id"], f"{call['name']} {call.get('arguments', '')}".strip())
+            if self._say.is_running(call["call_id"]):
+                self._say.end(call["call_id"], "skipped", error="waits for approval")
 
     def _end(self, output: Any) -> None:
         """The program has `result.final_output`: the text of the last message, or a value made of it."""
@@ -184,13 +176,3 @@ class OpenAIAgents:
             self._say.complete(self._answer, output if type(output) is str else dumps(output))
         text = output if type(output) is str else None
         self._say.declare("completed", message_id=self._answer, text=text)
-
-
-def _value(text: Any) -> Any:
-    """What a string of JSON holds; anything else as it is."""
-    if type(text) is str:
-        try:
-            return json.loads(text)
-        except ValueError:
-            pass
-    return text

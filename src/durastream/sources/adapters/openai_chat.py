@@ -13,8 +13,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.links import Links
-from durastream.sources.adapters.providers import Tally, arguments, request
+from durastream.sources.adapters.providers import request
+from durastream.sources.adapters.times import from_number, told
+from durastream.sources.adapters.usage import Tally
 
 __all__ = ["OpenAIChat"]
 
@@ -69,8 +72,7 @@ class OpenAIChat:
     @staticmethod
     def when(line: Any) -> float | None:
         """When the completion was begun: all of its chunks tell the same."""
-        created: Any = line.get("created") if type(line) is dict else None
-        return float(created) if type(created) in (int, float) else None
+        return from_number(told(line, "created"))
 
     def take(self, line: Any) -> None:
         error = line.get("error")
@@ -100,14 +102,14 @@ class OpenAIChat:
         turn = self._open.get(key)
         delta = choice.get("delta") or {}
         content = delta.get("content")
-        if content:
-            if type(content) is not str:
-                raise Unmapped
-            turn = turn or self._begin(line, key)
-            self._say.text(turn.message_id, content)
-            turn.links.add(content)
+        if content and type(content) is not str:
+            raise Unmapped
         if len(delta) > 1 or not content:
             turn = self._more(line, key, turn, delta)
+        if content:
+            turn = turn or self._begin(line, key)
+            turn.links.add(content)
+            self._say.text(turn.message_id, content)
         reason = choice.get("finish_reason")
         if reason:
             self._finish(key, turn, reason)

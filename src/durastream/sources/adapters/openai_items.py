@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from durastream.sources.adapters import Narrator, Unmapped
-from durastream.sources.adapters.providers import arguments, request
+from durastream.sources.adapters.calls import arguments
+from durastream.sources.adapters.providers import request
 
 __all__ = ["cite", "is_served", "parts", "tell", "title"]
 
@@ -92,20 +93,22 @@ def _end(say: Narrator, item: dict[str, Any]) -> None:
     id_, action = item["id"], item.get("action")
     action = action if type(action) is dict else {}
     asked, given = _asked(item, action), _given(item, action)
-    if not say.is_running(id_):
-        say.start(id_, title(item), input=asked)
-    elif item["type"] in ("web_search_call", "file_search_call"):
-        say.progress(id_, action.get("query") or action.get("url") or item.get("queries"))
-    for source in action.get("sources") or [action]:
-        say.source(url=source.get("url"), step_id=id_, origin="tool")
-    for result in item.get("results") or []:
-        say.source(title=result.get("filename"), snippet=result.get("text"), step_id=id_, origin="tool")
-    if item["type"] == "mcp_call" and given:
-        say.cite(given, origin="tool", step_id=id_)
+    pages = [source.get("url") for source in action.get("sources") or [action]]
+    files = [(result.get("filename"), result.get("text")) for result in item.get("results") or []]
     error = item.get("error")
     if type(error) is dict:
         error = error.get("message") or error
     failed = bool(error) or item.get("status") in _BAD
+    if not say.is_running(id_):
+        say.start(id_, title(item), input=asked)
+    elif item["type"] in ("web_search_call", "file_search_call"):
+        say.progress(id_, action.get("query") or action.get("url") or item.get("queries"))
+    for url in pages:
+        say.source(url=url, step_id=id_, origin="tool")
+    for name, text in files:
+        say.source(title=name, snippet=text, step_id=id_, origin="tool")
+    if item["type"] == "mcp_call" and given:
+        say.cite(given, origin="tool", step_id=id_)
     say.end(
         id_, "failed" if failed else "ok", output=given or None, error=error or (item["status"] if failed else None)
     )

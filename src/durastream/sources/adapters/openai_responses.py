@@ -16,8 +16,11 @@ from collections import OrderedDict
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
+from durastream.sources.adapters.calls import arguments
 from durastream.sources.adapters.openai_items import cite, is_served, parts, tell, title
-from durastream.sources.adapters.providers import Tally, arguments
+from durastream.sources.adapters.providers import Thoughts
+from durastream.sources.adapters.times import from_number, told
+from durastream.sources.adapters.usage import Tally, of_responses
 
 __all__ = ["OpenAIResponses"]
 
@@ -35,9 +38,8 @@ _QUIET = frozenset(
 )  # fmt: skip
 """Parts of what the item that is done tells whole."""
 
-_THOUGHTS = frozenset(
-    {"reasoning_summary_text.delta", "reasoning_summary_text.done", "reasoning_text.delta", "reasoning_text.done"}
-)
+_THOUGHTS = frozenset({"reasoning_summary_text.delta", "reasoning_text.delta"})
+_THOUGHTS_END = frozenset({"reasoning_summary_text.done", "reasoning_text.done"})
 _STATES = frozenset({"in_progress", "searching", "generating", "interpreting", "completed", "failed"})
 
 
@@ -51,6 +53,7 @@ class OpenAIResponses:
     def __init__(self, say: Narrator) -> None:
         self._say = say
         self._tally = Tally(say)
+        self._thoughts = Thoughts(say)
         self._model: Any = None
         self._response: Any = None
         self._over: Any = None
@@ -70,11 +73,8 @@ class OpenAIResponses:
     @staticmethod
     def when(line: Any) -> float | None:
         """A response tells when it was made and when it was complete; what is between tells nothing."""
-        response = line.get("response") if type(line) is dict else None
-        if type(response) is not dict:
-            return None
-        time: Any = response.get("completed_at" if line.get("type") == "response.completed" else "created_at")
-        return float(time) if type(time) in (int, float) else None
+        over = told(line, "type") == "response.completed"
+        return from_number(told(line, "response", "completed_at" if over else "created_at"))
 
     def take(self, line: Any) -> None:
         kind: str = line["type"]
@@ -106,7 +106,10 @@ class OpenAIResponses:
         """Thought that is streamed, as a summary or as it is; or nothing that is not told whole later."""
         if kind in _THOUGHTS:
             if self._is_new(line):
-                self._say.think(line["delta"] if kind.endswith("delta") else "\n\n")
+                self._thoughts.add(line["delta"])
+        elif kind in _THOUGHTS_END:
+            if self._is_new(line):
+                self._thoughts.end()
         elif kind not in _QUIET and kind.rpartition(".")[2] not in _STATES:
             raise Unmapped
 
@@ -142,9 +145,9 @@ class OpenAIResponses:
             self._say.start(id_, title(item))
 
     def _input(self, line: dict[str, Any]) -> None:
+        given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
         known = self._titles.pop(line["item_id"], None)
         if known is not None:
-            given = {"code": line["code"]} if "code" in line else arguments(line["arguments"])
             self._say.start(line["item_id"], known, input=given)
 
     def _done(self, item: dict[str, Any]) -> None:
@@ -159,7 +162,8 @@ class OpenAIResponses:
             case "reasoning":
                 if last is None:  # none of it was streamed
                     for part in [*(item.get("summary") or []), *(item.get("content") or [])]:
-                        self._say.think(part["text"] + "\n\n")
+                        self._thoughts.add(part["text"])
+                        self._thoughts.end()
             case _:
                 tell(self._say, item)
         self._titles.pop(id_, None)
@@ -187,7 +191,7 @@ class OpenAIResponses:
                 self._done(item)
             if item["type"] == "message":
                 answer = "".join(parts(item))
-        self._usage(response)
+        self._tally.report(response["id"], **of_responses(response.get("usage") or {}))
         self._over = response["id"]
         status, error = response.get("status"), response.get("error")
         if error:
@@ -197,16 +201,6 @@ class OpenAIResponses:
             self._fail(f"the response is {status}" + (f": {reason}" if reason else ""))
         else:
             self._say.declare("completed", message_id=self._answer, text=answer or None)
-
-    def _usage(self, response: dict[str, Any]) -> None:
-        usage = response.get("usage") or {}
-        self._tally.report(
-            response["id"],
-            input_tokens=usage.get("input_tokens"),
-            cached_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens"),
-        )
 
     def _fail(self, message: str) -> None:
         self._say.fail(message, fatal=True)

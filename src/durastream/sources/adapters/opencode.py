@@ -13,7 +13,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_number, plan_of, sources_of, title_of
+from durastream.sources.adapters.calls import sources_of, title_of
+from durastream.sources.adapters.plans import plan_of
+from durastream.sources.adapters.times import from_number, told
+from durastream.sources.adapters.usage import total
 
 __all__ = ["Opencode"]
 
@@ -44,7 +47,7 @@ class Opencode:
 
     @staticmethod
     def when(line: Any) -> float | None:
-        return from_number(line.get("timestamp"), 1000) if type(line) is dict else None
+        return from_number(told(line, "timestamp"), 1000)
 
     def take(self, line: Any) -> None:
         kind, say = line["type"], self._say
@@ -72,7 +75,7 @@ class Opencode:
             case "step_finish":
                 self._finish(part)
             case _:
-                pass  # step_start
+                say.go_on()  # step_start
 
     def _tool(self, part: dict[str, Any]) -> None:
         say, id_, name, state = self._say, part["callID"], part["tool"], part["state"]
@@ -113,9 +116,9 @@ class Opencode:
         cache = tokens.get("cache") or {}
         say.use(  # cached input and reasoning are told apart there: here they are in the sums, as in other formats
             scope="request",
-            input_tokens=_sum(tokens.get("input"), cache.get("read"), cache.get("write")),
+            input_tokens=total(tokens.get("input"), cache.get("read"), cache.get("write")),
             cached_tokens=cache.get("read"),
-            output_tokens=_sum(tokens.get("output"), tokens.get("reasoning")),
+            output_tokens=total(tokens.get("output"), tokens.get("reasoning")),
             reasoning_tokens=tokens.get("reasoning"),
             cost_usd=part.get("cost"),
         )
@@ -131,9 +134,3 @@ class Opencode:
             return
         say.cite(text, origin="text")
         say.declare("completed", message_id=id_)
-
-
-def _sum(*amounts: Any) -> int | None:
-    """The sum of what is known; None when nothing is."""
-    known = [amount for amount in amounts if type(amount) is int]
-    return sum(known) if known else None

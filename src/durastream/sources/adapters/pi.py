@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
-from durastream.sources.adapters.calls import from_iso, from_number, plan_of, sources_of, title_of
+from durastream.sources.adapters.calls import Calls
+from durastream.sources.adapters.times import from_iso, from_number, told
+from durastream.sources.adapters.usage import total
 
 __all__ = ["Pi"]
 
@@ -41,7 +43,7 @@ class Pi:
         self._answer: str | None = None
         self._model: str | None = None
         self._failed: str | None = None  # what the last message says went wrong
-        self._calls: dict[str, tuple[str, Any] | None] = {}  # open calls; None for those that write the plan
+        self._calls = Calls(say)
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -57,10 +59,7 @@ class Pi:
     @staticmethod
     def when(line: Any) -> float | None:
         """A line about a message tells when that message began."""
-        if type(line) is not dict:
-            return None
-        message = line.get("message")
-        return from_number(message.get("timestamp"), 1000) if type(message) is dict else from_iso(line.get("timestamp"))
+        return from_number(told(line, "message", "timestamp"), 1000) or from_iso(told(line, "timestamp"))
 
     def take(self, line: Any) -> None:
         say, kind = self._say, line["type"]
@@ -95,6 +94,7 @@ class Pi:
     # messages
 
     def _start(self, message: dict[str, Any]) -> None:
+        self._say.go_on()
         if message["role"] == "assistant":
             self._begin()
         elif message["role"] == "user" and (prompt := _text(message)):
@@ -133,12 +133,11 @@ class Pi:
         usage = message.get("usage") or {}
         if not usage.get("totalTokens"):
             return  # a request that failed tells zeros: nobody knows
-        cached, written = usage.get("cacheRead"), usage.get("cacheWrite")
         self._say.use(  # cached input is told apart: here it is in the sum, as elsewhere
             scope="request",
             model=message.get("model"),
-            input_tokens=usage["input"] + (cached or 0) + (written or 0),
-            cached_tokens=cached,
+            input_tokens=total(usage["input"], usage.get("cacheRead"), usage.get("cacheWrite")),
+            cached_tokens=usage.get("cacheRead"),
             output_tokens=usage["output"],
             cost_usd=(usage.get("cost") or {}).get("total"),
         )
@@ -163,30 +162,19 @@ class Pi:
     # tools
 
     def _use(self, line: dict[str, Any]) -> None:
-        id_, name, taken, parent = line["toolCallId"], line["toolName"], line.get("args"), line.get("parentToolCallId")
-        plan = plan_of(name, taken)
-        if plan is not None:
-            self._say.plan(plan)
-            self._calls[id_] = None
-            return
+        parent = line.get("parentToolCallId")
         if parent is not None and not self._say.is_running(parent):
             parent = None
-        self._say.start(id_, title_of(name, taken), parent=parent, input=taken)
-        self._calls[id_] = name, taken
+        self._calls.start(line["toolCallId"], line["toolName"], line.get("args"), parent=parent)
 
     def _result(self, line: dict[str, Any]) -> None:
-        say, id_, text = self._say, line["toolCallId"], _text(line["result"])
-        call = self._calls.pop(id_, (line["toolName"], None))
-        if call is None:
-            return
-        name, taken = call
+        id_, name, text = line["toolCallId"], line["toolName"], _text(line["result"])
         if line["isError"]:
-            say.end(id_, "failed", error=text, title=name)
+            self._calls.end(id_, "failed", error=text, name=name)
             return
-        say.end(id_, output=text or None, title=name)
-        sources_of(say, id_, name, taken, text)
-        if name in _WRITES and type(taken) is dict:
-            say.artifact(taken.get("path"), _WRITES[name])
+        call = self._calls.end(id_, output=text or None, name=name)
+        if call is not None and name in _WRITES and type(call.input) is dict:
+            self._say.artifact(call.input.get("path"), _WRITES[name])
 
 
 def _text(message: Any) -> str:

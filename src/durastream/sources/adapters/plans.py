@@ -1,4 +1,4 @@
-"""Plans as agents tell them inside other things: in the input of a tool, in the state of an application, in patches."""
+"""What is the plan? It stands in the input of a tool, in the state of an application, or in patches of that state."""
 
 from __future__ import annotations
 
@@ -8,41 +8,72 @@ from typing import Any
 
 from durastream.sources.adapters.narrator import Entry
 
-__all__ = ["Document", "entries", "is_plan_tool", "plan_in"]
+__all__ = ["Document", "bare", "entries", "is_plan_tool", "plan_in", "plan_of"]
 
-_TOOLS = frozenset({"todowrite", "writetodos", "updatetodos", "updateplan"})
+_TOOLS = frozenset({"todowrite", "updateplan", "updatetodos", "writetodos"})
+_LISTS = ("todos", "plan", "steps", "items", "tasks", "entries", "content")
+_TITLES = ("title", "subject", "content", "step", "text", "description", "task", "name")
+_CHECKBOX = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+\[(.)\]\s+(\S.*)$", re.M)
+_CHECKED = {"x": "done", "X": "done", " ": "pending"}
 _KEY = re.compile(r"plan|todo|steps|tasks", re.IGNORECASE)
-_TITLES = ("title", "content", "description", "text", "step", "task", "name")
 _DEPTH = 3
 
 
+def bare(name: str) -> str:
+    """A tool's name as it is compared: TodoWrite, todo_write and todo-write are one."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
 def is_plan_tool(name: Any) -> bool:
-    """Whether a tool of this name takes the whole plan: TodoWrite, write_todos, update_plan and their like."""
-    return type(name) is str and name.lower().replace("_", "").replace("-", "") in _TOOLS
+    """Whether a tool of this name takes the whole plan, on whatever server it may be."""
+    return type(name) is str and bare(name.rpartition("__")[2]) in _TOOLS
+
+
+def plan_of(name: Any, taken: Any) -> list[Entry] | None:
+    """The plan that the call of a tool takes: a list, or checkboxes in Markdown. None for any other tool or input."""
+    if not is_plan_tool(name) or type(taken) is not dict:
+        return None
+    for key in _LISTS:
+        told = taken.get(key)
+        if type(told) is str and (boxes := _CHECKBOX.findall(told)):
+            return [Entry(title.strip(), _CHECKED.get(box, "active")) for box, title in boxes]
+        if (found := entries(told)) is not None:
+            return found
+    return plan_in(taken)
 
 
 def entries(value: Any) -> list[Entry] | None:
-    """A list in which every item has a title and a status, as the entries of a plan; None when it is no such list."""
+    """A list of titles, or of objects with a title, as the entries of a plan; None for anything else."""
     if type(value) is not list:
         return None
-    found = []
-    for item in value:
-        if type(item) is not dict:
-            return None
-        title = next((item[key] for key in _TITLES if type(item.get(key)) is str), None)
-        status, id_ = item.get("status", item.get("state")), item.get("id")
-        if title is None or type(status) is not str:
-            return None
-        found.append(Entry(title, status, str(id_) if type(id_) in (str, int) else None))
-    return found
+    found = [_entry(item) for item in value]
+    return None if None in found else found  # type: ignore[return-value]  # None is not in it
+
+
+def _entry(item: Any) -> Entry | None:
+    if type(item) is str:
+        return Entry(item)
+    title = next((item[key] for key in _TITLES if type(item.get(key)) is str), None) if type(item) is dict else None
+    if title is None:
+        return None
+    status, id_ = item.get("status", item.get("state")), item.get("id")
+    known = status if type(status) is str else "pending"
+    return Entry(title, known, str(id_) if type(id_) in (str, int) else None)
 
 
 def plan_in(value: Any) -> list[Entry] | None:
-    """The plan in a value: the value itself, or a list under a key such as todos, plan, steps or tasks."""
+    """The plan in any value: a list in which each item has a title and a status, under a key such as plan or todos."""
     path = _find(value)
     for key in path or ():
         value = value[key]
-    return entries(value)
+    return entries(value) if _is_plan(value) else None
+
+
+def _is_plan(value: Any) -> bool:
+    """Whether a list is a plan by its form alone."""
+    if type(value) is not list or entries(value) is None:
+        return False
+    return all(type(item) is dict and type(item.get("status", item.get("state"))) is str for item in value)
 
 
 def _find(value: Any, depth: int = _DEPTH) -> tuple[str, ...] | None:
@@ -51,8 +82,8 @@ def _find(value: Any, depth: int = _DEPTH) -> tuple[str, ...] | None:
         return None
     empty = None
     for key, item in value.items():
-        if _KEY.search(key) and (found := entries(item)) is not None:
-            if found:
+        if _KEY.search(key) and _is_plan(item):
+            if item:
                 return (key,)
             empty = (key,)
     if depth > 1:

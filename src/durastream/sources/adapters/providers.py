@@ -11,54 +11,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import from_json
-
+from durastream.sources.adapters.calls import title_of
 from durastream.sources.adapters.narrator import Narrator
-from durastream.sources.adapters.plans import is_plan_tool, plan_in
+from durastream.sources.adapters.plans import plan_of
 
-__all__ = ["Tally", "arguments", "request"]
-
-
-def arguments(text: Any) -> Any:
-    """The input of a call, which models write as JSON text; the text itself when it is none."""
-    if type(text) is not str:
-        return text
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return text
+__all__ = ["Thoughts", "request"]
 
 
 def request(say: Narrator, call_id: Any, name: Any, given: Any) -> None:
     """The model asks for a tool that the agent is to run. A plan tool is the plan and no step."""
-    if is_plan_tool(name) and (plan := plan_in(given)) is not None:
+    plan = plan_of(name, given)
+    if plan is not None:
         say.plan(plan)
         return
     step_id = f"request/{call_id}"
-    say.start(step_id, f"request {name}", kind="model", input=given)
+    say.start(step_id, f"request {title_of(str(name), given)}", kind="model", input=given)
     say.end(step_id)
 
 
-class Tally:
-    """Usage of several requests, each told again and again while it grows: the sum as it stands now."""
+class Thoughts:
+    """Thought that comes in several texts: a blank line stands between them."""
 
     def __init__(self, say: Narrator) -> None:
         self._say = say
-        self._request: Any = None
-        self._now: dict[str, float] = {}
-        self._before: dict[str, float] = {}
+        self._ended = False
 
-    def report(self, request: Any, **amounts: Any) -> None:
-        """What a request has used so far. Amounts that are no numbers are unknown."""
-        if request != self._request:
-            self._request = request
-            self._before = self._sum()
-            self._now = {}
-        known = {name: amount for name, amount in amounts.items() if type(amount) in (int, float) and amount >= 0}
-        if known.items() <= self._now.items():
-            return
-        self._now |= known
-        self._say.use(scope="run", mode="replace", model=None, **self._sum())
+    def add(self, text: str) -> None:
+        if text:
+            self._say.think("\n\n" + text if self._ended else text)
+            self._ended = False
 
-    def _sum(self) -> dict[str, float]:
-        return {name: self._before.get(name, 0) + self._now.get(name, 0) for name in {**self._before, **self._now}}
+    def end(self) -> None:
+        """What was added last is whole."""
+        self._ended = True

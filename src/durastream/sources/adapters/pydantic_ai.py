@@ -11,12 +11,11 @@ no end. Text parts of one response with no call between them are one message, as
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
 from durastream.events import dumps
 from durastream.sources.adapters import NO, STRONG, Narrator, Unmapped
-from durastream.sources.adapters.todos import is_plan_tool, planned
+from durastream.sources.adapters.calls import Calls, arguments
 
 __all__ = ["PydanticAI"]
 
@@ -41,6 +40,8 @@ class PydanticAI:
         self._open: str | None = None
         self._parts = 0
         self._answer: str | None = None
+        self._deferred: list[str] = []
+        self._calls = Calls(say)
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -67,8 +68,7 @@ class PydanticAI:
             case "function_tool_result":
                 self._result(line.get("part") or line["result"])
             case "deferred_tool_requests":
-                for call in line["requests"].get("approvals") or []:
-                    self._say.ask(call["tool_call_id"], f"{call['tool_name']} {dumps(_value(call.get('args')))}")
+                self._defer(line["requests"])
             case "deferred_tool_results":
                 for id_, decision in (line["results"].get("approvals") or {}).items():
                     said = decision if type(decision) is bool else (decision or {}).get("kind") != "tool-denied"
@@ -98,6 +98,7 @@ class PydanticAI:
         kind = part["part_kind"]
         if index == 0 or kind not in _SAME_MESSAGE:
             self._close()
+        self._say.go_on()
         if kind == "text":
             self._text(part["content"])
             self._parts += 1
@@ -142,25 +143,24 @@ class PydanticAI:
     # tools
 
     def _call(self, part: dict[str, Any]) -> None:
-        name, given = part["tool_name"], _value(part.get("args"))
-        entries = planned(name, given)
-        if entries is not None:
-            self._say.plan(entries)
-        elif not is_plan_tool(name):
-            self._say.start(part["tool_call_id"], name, input=given)
+        self._calls.start(part["tool_call_id"], part["tool_name"], arguments(part.get("args")))
 
     def _result(self, part: dict[str, Any]) -> None:
         """What a tool gave. In releases before 2 a call that has to be made again had a part of another kind."""
         id_, name, content = part["tool_call_id"], part.get("tool_name"), part.get("content")
-        if is_plan_tool(name):
-            return
         outcome = "retried" if part["part_kind"] == "retry-prompt" else part.get("outcome")
         status = _OUTCOMES.get(outcome, "failed")
         if status == "ok":
-            self._say.end(id_, output=content, title=name)
-            self._say.cite(content, origin="tool", step_id=id_)
+            self._calls.end(id_, output=content, name=name)
         else:
-            self._say.end(id_, status, error=content, title=name)
+            self._calls.end(id_, status, error=content, name=name)
+
+    def _defer(self, requests: dict[str, Any]) -> None:
+        """Calls that wait for leave, or for someone else to make them; if nobody does here, the run ends with them."""
+        approvals = requests.get("approvals") or []
+        self._deferred = [call["tool_call_id"] for call in (*approvals, *(requests.get("calls") or []))]
+        for call in approvals:
+            self._say.ask(call["tool_call_id"], f"{call['tool_name']} {dumps(arguments(call.get('args')))}")
 
     # the end
 
@@ -168,7 +168,12 @@ class PydanticAI:
         self._close()
         self._usage(result.get("usage") or {})
         output = result.get("output")
-        if type(output) is str:
+        waiting = [id_ for id_ in self._deferred if self._say.is_running(id_)]
+        for id_ in waiting:
+            self._say.end(id_, "skipped", error="deferred")
+        if waiting:  # the output is what is asked
+            self._say.declare("completed", message_id=self._answer)
+        elif type(output) is str:
             if self._answer is None:
                 self._say.complete("output", output)
                 self._answer = "output"
@@ -186,13 +191,3 @@ class PydanticAI:
             reasoning_tokens=usage.get("output_reasoning_tokens") or None,
             cost_usd=usage.get("cost"),
         )
-
-
-def _value(args: Any) -> Any:
-    """The arguments of a call: a value, or its JSON."""
-    if type(args) is str:
-        try:
-            return json.loads(args)
-        except ValueError:
-            pass
-    return args

@@ -27,6 +27,12 @@ class Qwen(ClaudeStream):
     def matches(line: Any) -> int:
         return STRONG if type(line) is dict and "qwen_code_version" in line and "session_id" in line else NO
 
+    def _usage(self, line: dict[str, Any]) -> None:
+        """Its sums are whole: what was read from a cache is in them."""
+        used = line.get("usage") or {}
+        told = {"input_tokens": used.get("input_tokens"), "output_tokens": used.get("output_tokens")}
+        self._use({**told, "cached_tokens": used.get("cache_read_input_tokens")}, None)
+
     def _is_error(self, line: dict[str, Any], text: str) -> bool:
         """An error of the API comes as a text of the model, and costs nothing."""
         usage = line["message"].get("usage") or {}

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from durastream.sources.adapters import NO, STRONG, WEAK, Narrator, Unmapped
-from durastream.sources.adapters.links import Links, reads_web
-from durastream.sources.adapters.plans import is_plan_tool, plan_in
+from durastream.sources.adapters.calls import Calls, title_of
+from durastream.sources.adapters.links import Links
+from durastream.sources.adapters.plans import plan_in
 
 __all__ = ["Vercel"]
 
@@ -49,7 +50,7 @@ class Vercel:
         self._links = Links()
         self._step = 1
         self._answer: str | None = None
-        self._calls: dict[str, str | None] = {}  # open calls: the tool's name, or None for one that told the plan
+        self._calls = Calls(say)
         self._asked: dict[str, str] = {}  # open questions by call
         self._failed = False
 
@@ -89,7 +90,11 @@ class Vercel:
         match kind:
             case "reasoning-end":
                 self._say.think("\n\n")
-            case "start" | "message-metadata":
+            case "start":
+                self._failed = False
+                self._say.go_on()
+                self._usage(line.get("messageMetadata"))
+            case "message-metadata":
                 self._usage(line.get("messageMetadata"))
             case "finish-step":
                 self._end_step()
@@ -160,9 +165,9 @@ class Vercel:
         say, id_ = self._say, line["toolCallId"]
         match kind:
             case "tool-input-available":
-                self._called(line)
+                self._calls.start(id_, line["toolName"], line.get("input"), title=line.get("title"))
             case "tool-input-error":
-                say.start(id_, line.get("title") or line["toolName"], input=line.get("input"))
+                self._calls.start(id_, line["toolName"], line.get("input"), title=line.get("title"))
                 self._ended(id_, "failed", error=line["errorText"])
             case "tool-output-available":
                 self._gave(line)
@@ -172,28 +177,16 @@ class Vercel:
                 self._ended(id_, "denied", decision="denied")
             case "tool-approval-request":
                 self._asked[id_] = line["approvalId"]
-                say.ask(line["approvalId"], self._calls.get(id_) or id_)
+                call = self._calls.open.get(id_)
+                say.ask(line["approvalId"], id_ if call is None else title_of(call.name, call.input))
             case _:
                 raise Unmapped
-
-    def _called(self, line: dict[str, Any]) -> None:
-        say, id_, name, taken = self._say, line["toolCallId"], line["toolName"], line.get("input")
-        if is_plan_tool(name) and (plan := plan_in(taken)) is not None:
-            self._calls[id_] = None
-            say.plan(plan)
-            return
-        self._calls[id_] = name
-        say.start(id_, line.get("title") or name, input=taken)
-        if reads_web(name):
-            say.cite(taken, origin="tool", step_id=id_)
 
     def _gave(self, line: dict[str, Any]) -> None:
         say, id_, output = self._say, line["toolCallId"], line.get("output")
         if line.get("preliminary"):
             say.progress(id_, output)
             return
-        if reads_web(self._calls.get(id_) or ""):
-            say.cite(output, origin="tool", step_id=id_)
         failed = type(output) is dict and output.get("isError") is True  # as tools of the Model Context Protocol say it
         self._ended(id_, "failed" if failed else "ok", output=output)
 
@@ -201,8 +194,6 @@ class Vercel:
         self, id_: str, status: str, *, decision: str = "approved", output: Any = None, error: Any = None
     ) -> None:
         """A call is over. That it was run says that a question about it was answered with yes."""
-        name = self._calls.pop(id_, id_)
         if id_ in self._asked:
             self._say.decide(self._asked.pop(id_), decision)
-        if name is not None:
-            self._say.end(id_, status, output=output, error=error)
+        self._calls.end(id_, status, output=output, error=error)

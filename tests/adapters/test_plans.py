@@ -1,4 +1,4 @@
-"""What several formats share: plans within other values, addresses in a text that comes in pieces."""
+"""Plans: in the input of a tool, in the state of an application, in patches of that state."""
 
 from __future__ import annotations
 
@@ -6,35 +6,51 @@ from typing import Any
 
 import pytest
 
-from durastream.sources.adapters import Narrator
-from durastream.sources.adapters.links import Links, reads_web
-from durastream.sources.adapters.plans import Document, entries, is_plan_tool, plan_in
+from durastream.sources.adapters import Entry
+from durastream.sources.adapters.plans import Document, entries, is_plan_tool, plan_in, plan_of
 
 LOOK = {"title": "Look up", "status": "pending"}
 
 
-@pytest.mark.parametrize("name", ["TodoWrite", "write_todos", "todo_write", "todowrite", "updateTodos", "update-plan"])
+@pytest.mark.parametrize(
+    "name",
+    ["TodoWrite", "write_todos", "todo_write", "todowrite", "updateTodos", "update-plan", "developer__todo_write"],
+)
 def test_names_of_plan_tools(name: str) -> None:
     assert is_plan_tool(name)
-
-
-def test_names_of_other_tools() -> None:
-    assert not is_plan_tool("todo")
+    assert not is_plan_tool(f"{name}_x")
     assert not is_plan_tool(None)
-    assert reads_web("WebFetch")
-    assert not reads_web("bash")
 
 
-@pytest.mark.parametrize(
-    "value", [None, "x", [1], [{"title": "a"}], [{"status": "done"}], [{"title": 1, "status": "done"}]]
-)
-def test_what_is_no_plan(value: Any) -> None:
+def test_a_tool_takes_a_plan_under_any_of_the_names_that_agents_use() -> None:
+    assert plan_of("update_plan", {"explanation": "x", "plan": [{"step": "a", "status": "pending"}]}) == [Entry("a")]
+    assert plan_of("update_plan", {"steps": ["a"]}) == [Entry("a")]
+    assert plan_of("update_plan", {"todos": []}) == []
+    assert plan_of("update_plan", {"todo_list": [{"content": "a", "status": "done"}]}) == [Entry("a", "done")]
+    assert plan_of("update_plan", {"plan": "a"}) is plan_of("update_plan", "a") is None
+    assert plan_of("lookup", {"plan": ["a"]}) is None
+
+
+def test_a_plan_may_be_checkboxes() -> None:
+    told = "# To do\n- [x] Look up\n* [-] Write\n1. [ ] Check\n"
+    assert plan_of("todo_write", {"content": told}) == [
+        Entry("Look up", "done"), Entry("Write", "active"), Entry("Check", "pending")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [None, "x", [1], [{"status": "done"}], [{"title": 1, "status": "done"}]])
+def test_what_is_no_list_of_entries(value: Any) -> None:
     assert entries(value) is None
 
 
 def test_entries_have_many_names() -> None:
     told = [{"content": "a", "state": "done", "id": 7}, {"step": "b", "status": "x", "id": "k"}, {**LOOK, "id": None}]
     assert entries(told) == [("a", "done", "7"), ("b", "x", "k"), ("Look up", "pending", None)]
+    assert entries([{"title": "a", "status": 3}, "b"]) == [Entry("a"), Entry("b")]
+
+
+def test_what_no_tool_calls_a_plan_needs_titles_and_statuses() -> None:
+    assert plan_in({"plan": [{"title": "a"}]}) is plan_in({"plan": ["a"]}) is plan_in({"plan": 1}) is None
 
 
 def test_a_plan_is_found_under_a_key_that_names_it() -> None:
@@ -67,35 +83,3 @@ def test_patches_of_all_kinds() -> None:
     assert _patched(start, {"op": "test", "path": "/plan", "value": 1}) == [look, answer]
     assert _patched({}, {"op": "add", "path": "/agent/a~1b/todos", "value": [LOOK]}) == [look]
     assert _patched({}, {"op": "add", "path": "/agent", "value": {"todos": [LOOK], "mail": "x"}}) == [look]
-
-
-def _cited(*pieces: str) -> list[str]:
-    say, links = Narrator(), Links()
-    for piece in pieces:
-        links.add(piece)
-    links.cite(say)
-    links.cite(say)
-    return [data["url"] for _, data in say.drain()]
-
-
-def test_addresses_are_found_over_pieces_and_at_the_end() -> None:
-    assert _cited("See (htt", "ps://example.", "org/a) and https://example.org/b") == [
-        "https://example.org/a", "https://example.org/b",
-    ]  # fmt: skip
-    assert _cited("no address: ", "here") == []
-    assert _cited("x" * 5000, "https://example.org/", "a") == ["https://example.org/a"]
-    assert len(_cited("https://example.org/ " + "y" * 5000)) == 1
-
-
-def test_addresses_without_end_are_not_kept_without_end() -> None:
-    pieces = [f"https://example.org/{number} " for number in range(200)]
-    assert len(_cited(*pieces)) == 50
-
-
-def test_a_text_is_compared_with_what_was_streamed_of_an_open_message() -> None:
-    say = Narrator()
-    say.text("a", "Tw")
-    say.text("a", "o.")
-    assert say.repeats("a", "Two.")
-    assert not say.repeats("a", "Three.")
-    assert not say.repeats("b", "Two.")
