@@ -12,16 +12,12 @@ from typing import Any
 from durastream.rules.cheap import as_json, judge, reconciles
 from durastream.rules.course import Course
 from durastream.rules.finding import Finding
+from durastream.rules.reconcile import ENDS
 from durastream.state import SHORT, RunState
 
 __all__ = ["end_status", "packet"]
 
 _ASKED_TO_END = frozenset({"SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"})
-_WORDS = {
-    "completed": "completed", "ok": "completed", "success": "completed",
-    "cancelled": "cancelled", "canceled": "cancelled",
-    "interrupted": "interrupted", "unfinished": "interrupted", "waiting": "interrupted",
-}  # fmt: skip
 
 
 def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
@@ -53,7 +49,7 @@ def _own_word(state: RunState) -> str:
     if any(step.status in ("active", "abandoned") and step.kind != "plan" for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")
-    return "completed" if declared is None else _WORDS.get(str(declared), "failed")
+    return "completed" if declared is None else ENDS.get(str(declared), "failed")
 
 
 def packet(

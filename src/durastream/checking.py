@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain
 
 from durastream import evaluations
-from durastream.errors import RecordingError
 from durastream.follow import read_all
-from durastream.kept import lost_raw, run_fields
+from durastream.kept import run_fields
 from durastream.rules import Finding
 from durastream.rules.policy import Policy
 from durastream.seals import signature_faults
@@ -41,23 +38,19 @@ def check(
     """
     stored = reader.snapshots()
     tried = stored[:: max(1, len(stored) // _SNAPSHOTS)]
-    damaged: dict[str, Finding] = {}
-    streams = _streams(reader, damaged)
     checker = Checker(
         reader.run_id,
         cuts=cut_points(reader.head().seq),
         snapshots={seq: partial(reader.snapshot, seq, text=False) for seq in tried},
-        streams=streams,
+        streams={stream: reader.raw(stream) for stream in STREAMS},
         budgets=policy.budgets,
         required=policy.required_checks,
     )
     for batch in read_all(reader):
         checker.take(batch)
     files = _files(checker.state) if policy.artifacts else None
-    report = checker.report(Kept(drafts=_drafts(reader, damaged), artifacts=files), partial(read_all, reader))
-    found = [each for each in report.findings if not _follows(each, damaged)]
-    found += damaged.values()
-    found += [*lost_raw(checker.state, {**streams, **damaged}), *run_fields(reader, checker.state)]
+    report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader))
+    found = [*report.findings, *run_fields(reader, checker.state)]
     found += [Finding("unreadable", damage) for damage in reader.damage]
     found += [Finding("addendum", fault) for fault in evaluations.faults(reader)]
     if getattr(reader, "torn", False):
@@ -70,41 +63,6 @@ def check(
     for fault in signature_faults(*signed, report.run_id, report.seal) if signed is not None else ():
         found.append(Finding("signature", fault))
     return report._replace(findings=policy.chosen(found))
-
-
-def _follows(finding: Finding, damaged: Mapping[str, Finding]) -> bool:
-    """Whether it says no more than that something could not be read."""
-    if finding.code == "draft":
-        return "draft" in damaged
-    named = (stream for stream in damaged if f" of {stream} " in f"{finding.message} ")
-    return finding.code in ("raw", "bytes-unaccounted", "bytes-doubled") and any(named)
-
-
-def _streams(reader: Reader, damaged: dict[str, Finding]) -> dict[str, Iterable[bytes]]:
-    """The raw bytes of each stream, if any are kept; what cannot be read of them is noted."""
-
-    def pieces(stream: str) -> Iterator[bytes]:
-        try:
-            yield from reader.raw(stream)
-        except RecordingError as error:
-            damaged[stream] = Finding("raw", str(error))
-
-    streams = {stream: pieces(stream) for stream in STREAMS}
-    first = {stream: next(each, b"") for stream, each in streams.items()}
-    return {stream: chain([first[stream]], streams[stream]) for stream in STREAMS} if any(first.values()) else {}
-
-
-def _drafts(reader: Reader, damaged: dict[str, Finding]) -> Iterator[tuple[str, str]] | None:
-    """The drafts that are kept, if any are; what cannot be read of them is noted."""
-    kept = reader.draft_pieces()
-
-    def pieces() -> Iterator[tuple[str, str]]:
-        try:
-            yield from kept or ()
-        except RecordingError as error:
-            damaged["draft"] = Finding("draft", str(error))
-
-    return pieces() if kept is not None else None
 
 
 def _files(state: RunState) -> dict[str, tuple[int, str] | None]:

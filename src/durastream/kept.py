@@ -1,11 +1,8 @@
-"""What a recording keeps beside its events, held against them: the fields of the run, and the agent's raw bytes.
-
-The chain does not cover these, so each is compared with what the log says of it.
-"""
+"""The fields of the run, which a recording keeps beside its events, held against them: no chain covers these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from durastream.errors import RecordingError
 from durastream.events import show_hash
@@ -14,17 +11,9 @@ from durastream.state import RunState
 from durastream.stores import Reader, RunInfo
 from durastream.stores.protocols import completed_info, run_info
 
-__all__ = ["lost_raw", "run_fields"]
+__all__ = ["run_fields"]
 
 _STARTED = ("name", "tags", "command", "cwd", "parent_run_id")
-
-
-def lost_raw(state: RunState, streams: Mapping[str, object]) -> Iterator[Finding]:
-    """Streams of which raw bytes were to be kept, and none are there."""
-    told = (state.completed or {}).get("raw") if (state.started or {}).get("raw") is True else None
-    for stream, named in told.items() if isinstance(told, dict) and not streams else ():
-        if isinstance(named, dict) and named.get("length"):
-            yield Finding("raw", f"the raw bytes of {stream} are not there: {named['length']} were recorded")
 
 
 def run_fields(reader: Reader, state: RunState) -> Iterator[Finding]:

@@ -74,8 +74,7 @@ class Ledger:
 
     def known(self, events: Iterable[Event]) -> None:
         """Fold events that are stored: a recording that is written on is read from its start before."""
-        known = list(events)
-        self.course.follow(known, self.state)
+        self.course.follow(events, self.state)
         self._drain(self.state.messages)
         self._snapshot_seq = self.state.seq
 
@@ -124,18 +123,18 @@ class Ledger:
                 if late_until and offset < late_until[stream]:
                     where += ',"late":true'
             seq += 1
-            if src is not None and type_ in VISIBLE:
-                visible += 1
-                first = first or seq
-            if type_ in WATCHED:
-                self.course.note(seq, type_, data, state, own=src is None)
             body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
             digest = sha256(digest + body.encode()).digest()
             rows.append((seq, body, digest))
+            if src is not None and type_ in VISIBLE:
+                visible += 1
+                first = first or seq
             if type_ == "text.delta":  # nine of ten events: as `take` does, without the call
                 state.seq, state.ts, state.t = seq, ts, t
                 messages[data["message_id"]].append(data["text"])
             else:
+                if type_ in WATCHED:
+                    self.course.note(seq, type_, data, state, own=src is None)
                 take(seq, ts, t, type_, data)
         self._seq, self._digest = seq, digest
         if visible:

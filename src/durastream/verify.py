@@ -70,8 +70,8 @@ class Checker:
     """Takes the events of a run in order, then tells what does not hold.
 
     `cuts` are seqs at which late join is tried; `snapshots` are stored states, by the seq they were taken at, each
-    fetched when its event has been read; `streams` are the raw bytes kept of each stream. What it holds in memory does
-    not grow with the length of the run, but with its steps, sources and messages.
+    fetched when its event has been read; `streams` are the raw bytes kept of each stream, if any are. What it
+    holds in memory does not grow with the length of the run, but with its steps, sources and messages.
     """
 
     def __init__(
@@ -190,8 +190,7 @@ class Checker:
         for seq, told, mine in self._packets:
             self._compare_packet(told, mine, seq)
         self._compare_drafts(kept.drafts)
-        streams = {name: (each.length, each.sha256) for name, each in self._coverage.items()}
-        self._compare_raw({**(kept.raw or {}), **streams})
+        self._compare_raw(kept.raw or {})
         if self._joined is not None:
             self._join(state.seq)
         order = {code: at for at, code in enumerate(RULES)}
@@ -213,7 +212,10 @@ class Checker:
         for name, coverage in self._coverage.items():
             adapted = name == "stdout" and self.state.agent.get("format") is not None
             said = coverage.report(gapless=not adapted)
-            found += said if name in whole else []
+            if coverage.fault is not None:
+                found.append(Finding("raw", coverage.fault))
+            elif name in whole and coverage.length:
+                found += said
         return found
 
     def _placed(self, found: list[Finding], again: Callable[[], Iterable[Sequence[Event]]] | None) -> list[Finding]:
@@ -269,10 +271,14 @@ class Checker:
         if drafts is None:
             return
         sums: dict[str, tuple[int, Any]] = {}
-        for message_id, text in drafts.items() if isinstance(drafts, Mapping) else drafts:
-            length, digest = sums.get(message_id) or (0, hashlib.sha256())
-            digest.update(text.encode("utf-8", "replace"))
-            sums[message_id] = (length + len(text), digest)
+        try:
+            for message_id, text in drafts.items() if isinstance(drafts, Mapping) else drafts:
+                length, digest = sums.get(message_id) or (0, hashlib.sha256())
+                digest.update(text.encode("utf-8", "replace"))
+                sums[message_id] = (length + len(text), digest)
+        except RecordingError as error:
+            self.found("draft", str(error))
+            return
         messages = {**self.state.messages, "#reasoning": self.state.reasoning}
         for message_id in sorted(messages.keys() | sums.keys()):
             message = messages.get(message_id)
@@ -292,10 +298,18 @@ class Checker:
             self.found("snapshot", f"the snapshot stored at event {seq} differs from its events", seq)
 
     def _compare_raw(self, raw: Mapping[str, tuple[int, str]]) -> None:
-        told = _object((self.state.completed or {}).get("raw"))
-        for stream, (length, sha256) in raw.items():
-            named = _object(told.get(stream))
-            if stream in told and (named.get("length"), named.get("sha256")) != (length, sha256):
+        broken = {name for name, each in self._coverage.items() if each.fault is not None}
+        read = {name: (each.length, each.sha256) for name, each in self._coverage.items() if name not in broken}
+        sums = {**raw, **read}
+        keeps = (self.state.started or {}).get("raw") is True or bool(broken) or any(each[0] for each in sums.values())
+        for stream, told in _object((self.state.completed or {}).get("raw")).items():
+            named, (length, sha256) = _object(told), sums.get(stream, (0, ""))
+            if not keeps or stream in broken:
+                continue  # there is nothing to compare, or it cannot be read, which was said
+            if not length and named.get("length"):
+                message = f"the raw bytes of {stream} are not there: {named['length']} were recorded"
+                self.found("raw", message, self._log.ended)
+            elif stream in sums and (named.get("length"), named.get("sha256")) != (length, sha256):
                 self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded", self._log.ended)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
+from durastream.errors import RecordingError
 from durastream.events import Event, Src
 from durastream.rules.finding import Finding
 
@@ -24,6 +25,8 @@ class Coverage:
         self.stream = stream
         self.length = 0
         """Bytes of the stream, after `report`."""
+        self.fault: str | None = None
+        """Why the bytes cannot be read to their end, after `report`."""
         self._digest = hashlib.sha256()
         self._raw: Iterator[bytes] = iter(raw)
         self._window = b""
@@ -97,7 +100,10 @@ class Coverage:
         return True
 
     def _more(self) -> bool:
-        piece = next(self._raw, b"")
+        try:
+            piece = next(self._raw, b"")
+        except RecordingError as error:  # after which an iterator gives nothing
+            self.fault, piece = str(error), b""
         self._digest.update(piece)
         done = min(max(0, self._at - self._window_at), len(self._window))
         self._window = self._window[done:] + piece

@@ -11,10 +11,14 @@ from durastream.rules.course import Course, by_durastream
 from durastream.rules.finding import Finding, Place, between, counted, first_difference
 from durastream.state import Message, RunState
 
-__all__ = ["GOOD", "artifacts", "reconcile"]
+__all__ = ["ENDS", "artifacts", "reconcile"]
 
-GOOD = frozenset({"completed", "ok", "success"})
-"""What an agent calls an end that it takes for a good one."""
+ENDS: Mapping[str, str] = {
+    "completed": "completed", "ok": "completed", "success": "completed",
+    "cancelled": "cancelled", "canceled": "cancelled",
+    "interrupted": "interrupted", "unfinished": "interrupted", "waiting": "interrupted",
+}  # fmt: skip
+"""What an agent calls its end, and the status that stands for it; any other word is `failed`."""
 
 _SHOWN = 5
 _PARTS = ("request", "turn")
@@ -54,8 +58,9 @@ def _end(state: RunState, course: Course, exit_status: Mapping[str, Any] | None)
     code = (exit_status or {}).get("exit_code")
     said = (state.declared or {}).get("status")
     if type(code) is int and said is not None and state.cancel is None:
-        good = str(said) in GOOD
-        if good != (code == 0):
+        status = ENDS.get(str(said), "failed")
+        good = status == "completed"
+        if status in ("completed", "failed") and good != (code == 0):
             message = f"the agent says {str(said)!r} of its end, and exited with {code}"
             found.append(Finding("status-disagrees", message, course.declared_seq))
         if good and code == 0:

@@ -473,7 +473,7 @@ class SqliteReader:
                 yield _unpack(text)
 
     def _text(self, message_id: str, since: int, upto: int) -> str:
-        rows = self._query(f"{_CHUNKS} order by chunk", message_id, since, upto)
+        rows = self._query(f"{_CHUNKS} order by seq, chunk", message_id, since, upto)
         return "".join(_unpack(row[0]) for row in rows)
 
     def snapshots(self) -> Sequence[int]:
