@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -55,7 +56,7 @@ def check(
         checker.take(batch)
     files = _files(checker.state) if policy.artifacts else None
     report = checker.report(Kept(drafts=_drafts(reader, damaged), artifacts=files), partial(read_all, reader))
-    found = [each for each in report.findings if not _follows(each, damaged)]
+    found = _causes(report.findings, damaged)
     found += damaged.values()
     found += [*lost_raw(checker.state, {**streams, **damaged}), *run_fields(reader, checker.state)]
     found += [Finding("unreadable", damage) for damage in reader.damage]
@@ -72,12 +73,18 @@ def check(
     return report._replace(findings=policy.chosen(found))
 
 
-def _follows(finding: Finding, damaged: Mapping[str, Finding]) -> bool:
-    """Whether it says no more than that something could not be read."""
-    if finding.code == "draft":
-        return "draft" in damaged
-    named = (stream for stream in damaged if f" of {stream} " in f"{finding.message} ")
-    return finding.code in ("raw", "bytes-unaccounted", "bytes-doubled") and any(named)
+def _causes(findings: Iterable[Finding], damaged: Mapping[str, Finding]) -> list[Finding]:
+    """The findings without those that follow from others: what is said of bytes that are damaged or not there."""
+    kept = [each for each in findings if each.code != "draft" or "draft" not in damaged]
+    kept = [each for each in kept if each.code != "raw" or not any(_is_of(each, stream) for stream in damaged)]
+    lost = {
+        stream for stream in STREAMS if stream in damaged or any(e.code == "raw" and _is_of(e, stream) for e in kept)
+    }
+    return [each for each in kept if not (each.code.startswith("bytes-") and any(_is_of(each, name) for name in lost))]
+
+
+def _is_of(finding: Finding, stream: str) -> bool:
+    return re.search(rf" of {stream}\b", finding.message) is not None
 
 
 def _streams(reader: Reader, damaged: dict[str, Finding]) -> dict[str, Iterable[bytes]]:
