@@ -28,7 +28,7 @@ def differing(ds: Cli) -> str:
     (ds.folder / "agent.py").write_text(DIFFERS, encoding="utf-8")
     done = ds("run", "--view", "none", "--tag", "kind=nightly", "--", "python3", "agent.py")
     assert "NOT reconciled" in done.stderr
-    return json.loads(ds("list", "--json").stdout)["run_id"]
+    return str(ds.show("latest")["run_id"])
 
 
 def test_a_finding_is_told_with_its_question_its_event_and_what_to_ask(ds: Cli, differing: str) -> None:

@@ -123,10 +123,7 @@ def test_a_defect_beside_the_events_of_a_database_is_caught(
 def test_every_rule_has_a_defect() -> None:
     planted = {defect.code for defect in DEFECTS} | {"draft", "snapshot", "run-fields"}
     elsewhere = {"late-join", "end-undeclared"}  # a fault of durastream; a trace that was cut off
-    elsewhere |= {
-        "addendum",
-        "signature",
-    }  # of files beside the recording: tests/cli/test_cli_check.py, test_cli_seal.py
+    elsewhere |= {"addendum", "signature"}  # files beside the recording: test_cli_check.py, test_cli_seal.py
     assert planted | elsewhere == RULES.keys()
     assert len(DEFECTS) >= 60
 

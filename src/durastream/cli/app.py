@@ -299,7 +299,7 @@ def diff_command(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
     store: Store = None,
 ) -> int:
-    """Compare two runs: plan, steps, answer, sources, checks, usage and cost."""
+    """Compare two runs: plan, steps, answer, sources, checks, usage, cost."""
     return comparing.compare(attached_store(store), (first, second), select or [], as_json=json_)
 
 
