@@ -1,41 +1,23 @@
-"""The end of a run: what its log says the answer is, how the run ended, and whether the two agree.
+"""The end of a run: what its log says the answer is, and how the run ended.
 
 The recorder writes the packet into `run.completed`; `verify` builds it again and compares.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from itertools import zip_longest
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from durastream.state import SHORT, Message, RunState
+from durastream.rules.cheap import as_json, judge, reconciles
+from durastream.rules.course import Course
+from durastream.rules.finding import Finding
+from durastream.rules.reconcile import ENDS
+from durastream.state import SHORT, RunState
 
-__all__ = ["Finding", "end_status", "first_difference", "packet", "reconcile"]
+__all__ = ["end_status", "packet"]
 
 _ASKED_TO_END = frozenset({"SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"})
-_WORDS = {
-    "completed": "completed", "ok": "completed", "success": "completed",
-    "cancelled": "cancelled", "canceled": "cancelled",
-    "interrupted": "interrupted", "unfinished": "interrupted", "waiting": "interrupted",
-}  # fmt: skip
-
-
-class Finding(NamedTuple):
-    """Something that does not hold. `seq` names the event to look at, where there is one."""
-
-    code: str
-    message: str
-    seq: int | None = None
-
-
-def first_difference(left: str, right: str) -> int | None:
-    """The first position (in characters) where two texts differ; None when they are equal."""
-    if left == right:
-        return None
-    return next(at for at, (a, b) in enumerate(zip_longest(left, right)) if a != b)
 
 
 def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
@@ -67,59 +49,17 @@ def _own_word(state: RunState) -> str:
     if any(step.status in ("active", "abandoned") and step.kind != "plan" for step in state.steps.values()):
         return "failed"
     declared = (state.declared or {}).get("status")
-    return "completed" if declared is None else _WORDS.get(str(declared), "failed")
+    return "completed" if declared is None else ENDS.get(str(declared), "failed")
 
 
-def reconcile(state: RunState) -> list[Finding]:
-    """What was streamed against what was declared: nothing found means that they agree."""
-    found = []
-    if state.declared is None and state.agent.get("terminal"):
-        name = state.agent.get("name") or state.agent.get("format")
-        found.append(Finding("end-undeclared", f"{name} ended without the record that ends its stream"))
-    for step in state.steps.values():
-        if step.kind == "plan":
-            continue  # an entry that was left open is told by the plan, and is no work that was cut off
-        if step.status == "active":
-            found.append(Finding("step-open", f"step {step.title!r} ({step.step_id}) was never completed"))
-        elif step.status == "abandoned":
-            found.append(Finding("step-abandoned", f"step {step.title!r} ({step.step_id}) was still open at the end"))
-    for message in state.messages.values():
-        found += _compare(message, message.declared_sha256, message.declared_length, None, "its text.completed")
-    declared = (state.declared or {}).get("answer")
-    if isinstance(declared, dict):
-        found += _compare_answer(state, declared)
-    return found
+def packet(
+    state: RunState, exit_status: Mapping[str, Any] | None, found: Sequence[Finding] | None = None
+) -> dict[str, Any]:
+    """The data of `run.completed`, without the count of events. What is unknown is absent.
 
-
-def _compare_answer(state: RunState, declared: Mapping[str, Any]) -> list[Finding]:
-    message = state.messages.get(str(declared.get("message_id"))) or state.answer
-    text = declared.get("text")
-    if message is None:
-        return [Finding("answer-unstreamed", "the agent declared an answer, and streamed no text")] if text else []
-    sha256, length = declared.get("sha256"), declared.get("length")
-    if isinstance(text, str):
-        sha256, length = hashlib.sha256(text.encode()).hexdigest(), len(text)
-    else:
-        text = None
-    return _compare(message, sha256, length, text, "the declared answer")
-
-
-def _compare(message: Message, sha256: Any, length: Any, text: str | None, what: str) -> list[Finding]:
-    """Compare a message with a hash and a length that were declared of it, each if there is one."""
-    same_length = length is None or length == message.length
-    if same_length and (sha256 is None or str(sha256).lower().removeprefix("sha256:") == message.sha256()):
-        return []
-    streamed = message.short()
-    where = ""
-    if text is not None and streamed is not None:
-        where = f", first at character {first_difference(streamed, text)}"
-    lengths = f"{message.length} characters streamed, {length} declared" if not same_length else "same length"
-    return [Finding("answer-differs", f"message {message.message_id!r} differs from {what}{where} ({lengths})")]
-
-
-def packet(state: RunState, exit_status: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The data of `run.completed`, without the count of events. What is unknown is absent."""
-    found = reconcile(state)
+    `found` is what the rules found; they are asked here when it is left out.
+    """
+    findings = as_json(judge(state, Course(), exit_status) if found is None else found)
     made: dict[str, Any] = {"status": end_status(state, exit_status)}
     for name in ("exit_code", "signal"):
         value = (exit_status or {}).get(name)
@@ -138,6 +78,6 @@ def packet(state: RunState, exit_status: Mapping[str, Any] | None) -> dict[str, 
     made["steps"] = dict(Counter(step.status for step in state.steps.values()))
     if state.usage:
         made["usage"] = state.usage
-    made["reconciled"] = not found
-    made["findings"] = [{k: v for k, v in finding._asdict().items() if v is not None} for finding in found]
+    made["reconciled"] = reconciles(findings)
+    made["findings"] = findings
     return made

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from durastream.answer import first_difference
+from durastream.rules import first_difference
+from durastream.rules.course import by_durastream
 from durastream.state import RunState, Step
 
 __all__ = ["ASPECTS", "DEFAULT", "Difference", "diff"]
@@ -152,7 +153,8 @@ def _address(source: Mapping[str, Any]) -> str:
 
 
 def _checks(left: RunState, right: RunState) -> Iterator[Difference]:
-    for one, other in _paired(left.checks, right.checks, lambda check: str(check.get("name")), lambda _: None):
+    said = [[check for check in state.checks if not by_durastream(check)] for state in (left, right)]
+    for one, other in _paired(said[0], said[1], lambda check: str(check.get("name")), lambda _: None):
         told = _check_words(one), _check_words(other)
         if one is None or other is None:
             yield _alone("checks", one and str(one.get("name")), other and str(other.get("name")), *told)

@@ -13,6 +13,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -218,10 +220,41 @@ def loads(body: str, digest: bytes = b"") -> Event:
 
 
 def loads_many(rows: Iterable[tuple[str, bytes]]) -> list[Event]:
-    """Read many stored events, about three times faster than one by one. Raises as `loads` does."""
+    """Read many stored events, about five times faster than one by one. Raises as `loads` does.
+
+    Nearly all are as they must be, so they are judged together, column by column, and one by one only if that fails.
+    """
     from pydantic_core import from_json  # 50 ms to import: a command that reads one event does not pay it
 
-    return [_event(from_json(body, allow_inf_nan=False), body, digest) for body, digest in rows]
+    rows = list(rows)
+    raws = [from_json(body, allow_inf_nan=False, cache_strings="keys") for body, _ in rows]
+    try:
+        seqs, tss, ts, types, datas = zip(*map(_five, raws), strict=True)
+        places = [raw.get("src") for raw in raws]
+        srcs = [None if place is None else _where(place) for place in places]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return [_event(raw, body, digest) for raw, (body, digest) in zip(raws, rows, strict=True)]
+    kinds = [set(map(type, column)) for column in (seqs, tss, ts, types, datas)]
+    if kinds != _KINDS or not (min(ts) > -_LONGEST_RUN and max(ts) < _LONGEST_RUN):
+        return [_event(raw, body, digest) for raw, (body, digest) in zip(raws, rows, strict=True)]
+    lates = ["late" in raw for raw in raws]
+    bodies, digests = zip(*rows, strict=True)
+    return list(map(_make_event, zip(seqs, tss, ts, types, datas, srcs, lates, bodies, digests, strict=True)))
+
+
+_KINDS = [{int}, {str}, {float}, {str}, {dict}]
+_five = itemgetter("seq", "ts", "t", "type", "data")
+_two = itemgetter("stream", "offset")
+_make_event = partial(tuple.__new__, Event)  # as Event(…), without a call into Python for each
+
+
+def _where(place: Any) -> Src:
+    """As `_src`; nearly all places have no length."""
+    if len(place) == 2:
+        stream, offset = fields = _two(place)
+        if type(stream) is str and type(offset) is int:
+            return tuple.__new__(Src, (*fields, None))
+    return _src(place)
 
 
 def genesis(run_id: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from durastream import answer
 from durastream.errors import RecordingError, UsageError
 from durastream.events import FORMAT, Event, Pending, show_hash
-from durastream.ledger import Ledger, closing, now_text, own
+from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.sources import Source, replayed, source_for
 from durastream.spool import STREAMS, new_run_id
 from durastream.state import RunState
@@ -198,8 +198,10 @@ class _New:
         self._enter(closing(self.state))
         for stream, waiting in self._raw.items():
             self._pack(stream, len(waiting))
+        found, said = judged(self._ledger, status)
+        self._enter(said)
         self._commit()
-        made = answer.packet(self.state, status)
+        made = answer.packet(self.state, status, found)
         made["raw"] = {
             stream: {"length": length, "sha256": self._sums[stream].hexdigest()}
             for stream, length in self._lengths.items()

@@ -1,56 +1,19 @@
-"""What a recording keeps beside its events, held against them: the fields of the run, and the agent's raw bytes.
-
-The chain does not cover these, so each is compared with what the log says of it.
-"""
+"""The fields of the run, which a recording keeps beside its events, held against them: no chain covers these."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
-from durastream.answer import Finding
 from durastream.errors import RecordingError
 from durastream.events import show_hash
-from durastream.spool import STREAMS
+from durastream.rules import Finding
 from durastream.state import RunState
 from durastream.stores import Reader, RunInfo
 from durastream.stores.protocols import completed_info, run_info
 
-__all__ = ["RawSums", "drafts", "raw_sums", "run_fields"]
-
-RawSums = dict[str, tuple[int, str]]
-"""Length in bytes and SHA-256 (hex) of what is kept of each stream, if anything is."""
+__all__ = ["run_fields"]
 
 _STARTED = ("name", "tags", "command", "cwd", "parent_run_id")
-
-
-def drafts(reader: Reader) -> tuple[dict[str, str] | None, list[Finding]]:
-    """The drafts that are kept, if any are, and why they cannot be read."""
-    try:
-        return reader.drafts(), []
-    except RecordingError as error:
-        return None, [Finding("draft", str(error))]
-
-
-def raw_sums(reader: Reader, state: RunState) -> tuple[RawSums, list[Finding]]:
-    """The sums of the raw bytes that are kept; what cannot be read of them, from where on, and what is not there."""
-    sums, found = {}, []
-    told = (state.completed or {}).get("raw") if (state.started or {}).get("raw") is True else None
-    for stream in STREAMS:
-        digest, length = hashlib.sha256(), 0
-        try:
-            for piece in reader.raw(stream):
-                digest.update(piece)
-                length += len(piece)
-        except RecordingError as error:
-            found.append(Finding("raw", str(error)))
-            continue
-        named = told.get(stream) if isinstance(told, dict) else None
-        if length:
-            sums[stream] = (length, digest.hexdigest())
-        elif isinstance(named, dict) and named.get("length"):
-            found.append(Finding("raw", f"the raw bytes of {stream} are not there: {named['length']} were recorded"))
-    return sums, found
 
 
 def run_fields(reader: Reader, state: RunState) -> Iterator[Finding]:

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from durastream.events import Event, Pending, dumps
-from durastream.state import Message, RunState, fold
+from durastream.rules.cheap import checks, judge
+from durastream.rules.course import VISIBLE, WATCHED, Course
+from durastream.rules.finding import Finding
+from durastream.state import Message, RunState
 from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Row, Writer
 from durastream.stores.sqlite import REASONING
 
-__all__ = ["Ledger", "closing", "now_text", "own"]
+__all__ = ["Ledger", "closing", "judged", "now_text", "own"]
 
 _SNAPSHOT_EVENTS = 2000
 _MESSAGE_TYPES = frozenset({"text.delta", "message.started", "text.completed", "text.retracted"})
@@ -44,6 +47,12 @@ def closing(state: RunState) -> list[Pending]:
     ]
 
 
+def judged(ledger: Ledger, exit_status: Mapping[str, Any] | None) -> tuple[list[Finding], list[Pending]]:
+    """What the rules find at the end of a run, and the events that say so, if they were not said before."""
+    found = judge(ledger.state, ledger.course, exit_status)
+    return found, [] if ledger.course.judged else [own("quality.checked", data) for data in checks(found)]
+
+
 class Ledger:
     """The one hand that writes into a recording. After an error it must not be used again, as its writer.
 
@@ -54,6 +63,7 @@ class Ledger:
     def __init__(self, writer: Writer, bell: int | None = None) -> None:
         self.head = writer.head
         self.state = RunState()
+        self.course = Course()
         self._writer = writer
         self._bell = bell
         self._seq, self._digest = writer.head
@@ -64,7 +74,7 @@ class Ledger:
 
     def known(self, events: Iterable[Event]) -> None:
         """Fold events that are stored: a recording that is written on is read from its start before."""
-        fold(events, self.state)
+        self.course.follow(events, self.state)
         self._drain(self.state.messages)
         self._snapshot_seq = self.state.seq
 
@@ -92,6 +102,7 @@ class Ledger:
         state, messages = self.state, self.state.messages
         seq, digest = self._seq, self._digest
         sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
+        visible, first = 0, 0
         for type_, data, text, src in found:  # the hot path
             if type_ in _MESSAGE_TYPES:
                 message_id = data["message_id"]
@@ -115,12 +126,19 @@ class Ledger:
             body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
             digest = sha256(digest + body.encode()).digest()
             rows.append((seq, body, digest))
+            if src is not None and type_ in VISIBLE:
+                visible += 1
+                first = first or seq
             if type_ == "text.delta":  # nine of ten events: as `take` does, without the call
                 state.seq, state.ts, state.t = seq, ts, t
                 messages[data["message_id"]].append(data["text"])
             else:
+                if type_ in WATCHED:
+                    self.course.note(seq, type_, data, state, own=src is None)
                 take(seq, ts, t, type_, data)
         self._seq, self._digest = seq, digest
+        if visible:
+            self.course.seen(t, visible, first)
 
     def commit(self, raw: Sequence[RawChunk] = (), *, last: bool = False) -> None:
         """Store what was added, in one transaction, with raw bytes that are due. Synced to disk when this returns.

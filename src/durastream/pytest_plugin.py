@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from durastream.answer import Finding
     from durastream.events import Event
+    from durastream.rules import Finding
     from durastream.state import RunState
 
 __all__ = ["DurastreamRun", "RecordedRun", "durastream_run"]
@@ -79,9 +79,9 @@ class RecordedRun:
     @property
     def findings(self) -> list[Finding]:
         """What `verify` finds: nothing, if the answer is what was streamed and every step came to its end."""
-        from durastream.verify import verify
+        from durastream.verify import Kept, verify
 
-        return verify(self.run_id, self.events, self._drafts).findings
+        return verify(self.run_id, self.events, Kept(drafts=self._drafts)).findings
 
     def assert_golden(self, path: str | os.PathLike[str], *, select: Iterable[str] | None = None) -> None:
         """Fail the test unless this run is as the golden recording, in the aspects that `durastream diff` knows.

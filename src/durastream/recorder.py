@@ -18,7 +18,7 @@ from typing import Any
 from durastream import answer
 from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, Pending, show_hash
-from durastream.ledger import Ledger, closing, now_text, own
+from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
 from durastream.stores import FolderStore, RawChunk, Reader, Writer
@@ -273,8 +273,10 @@ class Recorder:
         last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
         if last:
             self._append(last)
-        self._append(closing(self.state), raw_rest=True)
-        made = answer.packet(self.state, status)
+        self._ledger.add(closing(self.state), self._now())
+        found, said = judged(self._ledger, status)
+        self._append(said, raw_rest=True)
+        made = answer.packet(self.state, status, found)
         made["raw"] = {
             tail.stream: {"length": tail.at, "sha256": tail.digest.hexdigest()}
             for tail in self._tails

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from durastream.emulator import Emulator
 from durastream.events import Event
 
-__all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold"]
+__all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold", "fork", "summary"]
 
 LOG_LINES = 200
 """How many of the last log lines a state keeps."""
@@ -101,12 +101,7 @@ class Message:
         self.since = seq
         self.completed = False
         self.declared_sha256 = self.declared_length = None
-        self.length = 0
-        self._blocks.clear()
-        self._tail.clear()
-        self._digest = hashlib.sha256()
-        self._short = ""
-        self._kept = None
+        self.forget()
 
     @property
     def text(self) -> str:
@@ -143,6 +138,22 @@ class Message:
         self._digest.update(text.encode())
         self._short = self._short + text if self.length <= SHORT else ""
         return text
+
+    def forget(self) -> None:
+        """Begin to count from nothing."""
+        self.length = 0
+        self._blocks.clear()
+        self._tail.clear()
+        self._digest = hashlib.sha256()
+        self._short = ""
+        self._kept = None
+
+    def carry(self, other: Message) -> None:
+        """Count the text of another message as one's own, drained."""
+        other.drain()
+        self.length = other.length
+        self._digest = other._digest.copy()
+        self._short = other._short
 
     def short(self) -> str | None:
         """The whole text, drained parts included, if it has at most `SHORT` characters."""
@@ -215,7 +226,7 @@ class Step:
 
     def dump(self) -> dict[str, Any]:
         """What is known of it; a run can have ten thousand, so what is not known is left out."""
-        return {name: value for name in sorted(self.__slots__) if (value := getattr(self, name)) is not None}
+        return {name: value for name in _STEP_FIELDS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> Step:
@@ -223,6 +234,9 @@ class Step:
         for name, value in saved.items():
             setattr(step, name, value)
         return step
+
+
+_STEP_FIELDS = tuple(sorted(Step.__slots__))
 
 
 class RunState:
@@ -239,6 +253,7 @@ class RunState:
         "errors",
         "log",
         "malformed",
+        "malformed_seq",
         "messages",
         "plan",
         "plan_seq",
@@ -285,6 +300,8 @@ class RunState:
         """What the agent's terminal shows, if it runs on one."""
         self.rejected = 0
         self.malformed = 0
+        self.malformed_seq: int | None = None
+        """The first event that did not have the fields of its type, if this state was folded from the start."""
 
     @property
     def status(self) -> str:
@@ -345,6 +362,13 @@ class RunState:
             self._take(type_, data)
         except (KeyError, TypeError, ValueError, AttributeError):
             self.malformed += 1
+            if self.malformed_seq is None:
+                self.malformed_seq = seq
+
+    def extend(self, message_id: str, text: str, last: Event) -> None:
+        """Take pieces of one message that follow each other in the log, put together; `last` is the last of them."""
+        self.seq, self.ts, self.t = last.seq, last.ts, last.t
+        self._message(message_id).append(text)
 
     def _message(self, message_id: str) -> Message:
         message = self.messages.get(message_id)
@@ -514,6 +538,23 @@ class RunState:
         state.rejected = saved["rejected"]
         state.malformed = saved["malformed"]
         return state
+
+
+def fork(state: RunState) -> RunState:
+    """What a late joiner knows: the state as it is saved and loaded, with text that was drained counted, not held."""
+    joined = RunState.load(state.dump(text=False))
+    for message in (*state.messages.values(), state.reasoning):
+        known = joined.reasoning if message is state.reasoning else joined.messages.get(message.message_id)
+        if known is not None:
+            known.carry(message)
+    return joined
+
+
+def summary(state: RunState) -> dict[str, Any]:
+    """Equal for two states that know the same; of text it holds length and hash."""
+    texts = {message.message_id: (message.length, message.sha256()) for message in state.messages.values()}
+    thought = (state.reasoning.length, state.reasoning.sha256())
+    return {**state.dump(text=False), "texts": texts, "reasoning": thought}
 
 
 def fold(events: Iterable[Event], state: RunState | None = None) -> RunState:

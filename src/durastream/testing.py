@@ -182,16 +182,22 @@ class MemoryReader:
         found = {message_id: self._text(message_id, since, last) for message_id, since in latest.items()}
         return found | ({REASONING: thoughts} if thoughts else {})
 
+    def draft_pieces(self) -> Iterator[tuple[str, str]]:
+        return iter(self.drafts().items())
+
     def snapshots(self) -> Sequence[int]:
         return sorted(self._recording.snapshots)
 
-    def snapshot(self, seq: int) -> RunState:
+    def snapshot(self, seq: int, *, text: bool = True) -> RunState:
         kept = self._recording.snapshots.get(seq)
         if kept is None:
             raise Damaged(f"{self.path} has no snapshot at event {seq}")
         saved = json.loads(kept)
         texts = {m["message_id"]: self._text(m["message_id"], m["since"], seq) for m in saved["messages"]}
-        return RunState.load(saved, texts, self._text(REASONING, 0, seq))
+        state = RunState.load(saved, texts, self._text(REASONING, 0, seq))
+        for message in () if text else (*state.messages.values(), state.reasoning):
+            message.drain()
+        return state
 
     def raw(self, stream: str) -> Iterator[bytes]:
         for batch in self._recording.batches:

@@ -1,20 +1,43 @@
-"""Does a recording hold? Checks over its events, without a store: what reading gives is what is judged."""
+"""Does a recording hold? The rules over its events, without a store: what reading gives is what is judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from durastream import answer
-from durastream.answer import Finding, first_difference
 from durastream.errors import RecordingError
-from durastream.events import Event, chain, genesis, show_hash
-from durastream.state import RunState
+from durastream.events import Event
+from durastream.rules import Budgets, Course, Finding, first_difference
+from durastream.rules.catalogue import RULES
+from durastream.rules.cheap import reconciles
+from durastream.rules.claims import late, places, wanted
+from durastream.rules.coverage import Coverage
+from durastream.rules.finding import between
+from durastream.rules.log import Log, rejected
+from durastream.rules.policy import Policy
+from durastream.rules.reconcile import artifacts, reconcile
+from durastream.rules.visibility import visibility
+from durastream.state import RunState, fork, summary
 
-__all__ = ["Checker", "Report", "cut_points", "verify"]
+__all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "verify"]
 
 _CUTS = 16
-_PACKET = ("status", "answer", "sources", "checks", "steps", "usage", "reconciled")
+_ALL_CUTS = 2000
+_MANY = 20_000
+_PACKET = ("status", "answer", "sources", "checks", "steps", "usage")
+
+
+class Timing(NamedTuple):
+    """What a viewer saw when, in seconds of the run; `silent` is the sum of all pauses of more than five."""
+
+    duration: float = 0.0
+    first_event: float | None = None
+    longest_silence: float = 0.0
+    silent: float = 0.0
 
 
 class Report(NamedTuple):
@@ -25,17 +48,30 @@ class Report(NamedTuple):
     sealed: bool
     seal: str
     findings: list[Finding]
+    timing: Timing = Timing()
 
     @property
     def ok(self) -> bool:
         return not self.findings
 
 
+class Kept(NamedTuple):
+    """What a store holds beside the events, as far as it is known."""
+
+    drafts: Mapping[str, str] | Iterable[tuple[str, str]] | None = None
+    """Pieces of the text of each message, in order, those of one message together."""
+    raw: Mapping[str, tuple[int, str]] | None = None
+    """Length and SHA-256 (hex) of the bytes of each stream."""
+    artifacts: Mapping[str, tuple[int, str] | None] | None = None
+    """The same of the files that the run named; None for one that is not there."""
+
+
 class Checker:
     """Takes the events of a run in order, then tells what does not hold.
 
     `cuts` are seqs at which late join is tried; `snapshots` are stored states, by the seq they were taken at, each
-    fetched when its event has been read.
+    fetched when its event has been read; `streams` are the raw bytes kept of each stream, if any are. What it
+    holds in memory does not grow with the length of the run, but with its steps, sources and messages.
     """
 
     def __init__(
@@ -44,83 +80,164 @@ class Checker:
         *,
         cuts: Iterable[int] = (),
         snapshots: Mapping[int, Callable[[], RunState]] | None = None,
+        streams: Mapping[str, Iterable[bytes]] | None = None,
+        budgets: Budgets = Budgets(),
+        required: Iterable[str] = (),
     ) -> None:
         self.state = RunState()
+        self.course = Course()
         self.findings: list[Finding] = []
         self._run_id = run_id
-        self._hash = genesis(run_id)
-        self._broken = False
-        self._seq = 0
-        self._t = 0.0
-        self._open: set[str] = set()
-        self._ended: int | None = None
-        self._packet: dict[str, Any] | None = None
+        self._log = Log(run_id)
+        self._budgets = budgets
+        self._required = frozenset(required)
         self._cuts = sorted(set(cuts), reverse=True)
-        self._joined: list[tuple[int, RunState]] = []
+        self._joined: RunState | None = None
+        self._joined_at = 0
         self._snapshots = dict(snapshots or {})
+        self._coverage = {name: Coverage(name, raw) for name, raw in (streams or {}).items()}
+        self._packets: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
 
     def take(self, events: Sequence[Event]) -> None:
         """Check and fold the next events."""
-        for event in events:
-            self._sequence(event)
-            self._chain(event)
-            if event.type.startswith(("run.", "step.")):
-                self._order(event)
-            self.state.apply(event)
-            for _, joined in self._joined:
-                joined.apply(event)
-            while self._cuts and self._cuts[-1] <= event.seq:
+        self._log.take(events)
+        for part in self._parts(events):
+            self._fold(part)
+        if self._coverage:
+            for name, coverage in self._coverage.items():
+                coverage.take_many([event for event in events if event[5] is not None and event[5][0] == name])
+        for message in self.state.messages.values():
+            message.drain()
+        self.state.reasoning.drain()
+
+    def _parts(self, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
+        """The events up to each place where states are compared, then the rest: nearly always all of them."""
+        last = events[-1].seq if events else 0
+        ends = self._log.ended is not None and not self._packets
+        if not (ends or (self._cuts and self._cuts[-1] <= last) or any(seq <= last for seq in self._snapshots)):
+            yield events
+            return
+        start = 0
+        for at, event in enumerate(events):
+            end = ends and event.type == "run.completed"
+            if end and at > start:
+                yield events[start:at]
+                start = at
+            if end or event.seq in self._snapshots or (self._cuts and self._cuts[-1] <= event.seq):
+                yield events[start : at + 1]
+                start = at + 1
+        yield events[start:]
+
+    def _fold(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        if events[0].type == "run.completed" and not self._packets:
+            self._packets.append((events[0].seq, events[0].data, self._packet(events[0].data)))
+        for part in _runs(events):
+            if isinstance(part, Event):
+                self.course.follow((part,), self.state)
+                if self._joined is not None:
+                    self._joined.apply(part)
+                continue
+            first, text, moments, last = part
+            for t, count, seq in moments:
+                self.course.seen(t, count, seq)
+            for state in (self.state, self._joined):
+                if state is not None:
+                    state.extend(first.data["message_id"], text, last)
+        seq = events[-1].seq
+        if seq in self._snapshots:
+            self._compare_snapshot(seq, self._snapshots.pop(seq))
+        if self._cuts and self._cuts[-1] <= seq:
+            while self._cuts and self._cuts[-1] <= seq:
                 self._cuts.pop()
-                self._joined.append((event.seq, RunState.load(self.state.dump())))
-            if event.seq in self._snapshots:
-                self._compare_snapshot(event.seq, self._snapshots.pop(event.seq))
+            self._join(seq)
+
+    def _join(self, seq: int) -> None:
+        """A late joiner comes. The one before hands over to the next, so that one more fold tries every place."""
+        if self._joined is not None and summary(self._joined) != summary(self.state):
+            self.found(
+                "late-join",
+                f"joining at event {self._joined_at} gives another state than reading from the start",
+                self._joined_at,
+            )
+        self._joined, self._joined_at = fork(self.state), seq
 
     def found(self, code: str, message: str, seq: int | None = None) -> None:
         """Note something that does not hold."""
         self.findings.append(Finding(code, message, seq))
 
-    def _sequence(self, event: Event) -> None:
-        if event.seq != self._seq + 1:
-            self.found("seq-gap", f"event {event.seq} follows event {self._seq}", event.seq)
-        self._seq = event.seq
-        if event.t < self._t:
-            self.found("time-back", f"event {event.seq} is timed {event.t:.6f} s, before {self._t:.6f} s", event.seq)
-        self._t = max(self._t, event.t)
-        if (event.type == "run.started") != (event.seq == 1):
-            self.found("run-start", "the first event, and no other, must be run.started", event.seq)
-        if self._ended is not None:
-            self.found("after-end", f"event {event.seq} comes after run.completed", event.seq)
+    def _packet(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The packet that the events so far give."""
+        return answer.packet(self.state, _ended(told), ())
 
-    def _chain(self, event: Event) -> None:
-        if chain(self._hash, event.body) != event.hash and not self._broken:
-            self._broken = True  # everything behind the first break differs: naming it again says nothing
-            self.found("hash-chain", f"event {event.seq} is not what was stored: its hash does not fit", event.seq)
-        self._hash = event.hash
+    def report(self, kept: Kept = Kept(), again: Callable[[], Iterable[Sequence[Event]]] | None = None) -> Report:
+        """What does not hold after the last event.
 
-    def _order(self, event: Event) -> None:
-        """One end, and steps opened before they are closed."""
-        type_, data, seq = event.type, event.data, event.seq
-        if type_ == "run.completed":
-            self._ended = seq
-            self._packet = data
-            if data.get("events") != seq:
-                self.found("event-count", f"run.completed counts {data.get('events')} events, there are {seq}", seq)
-            self._compare_packet(data, seq)
-        step_id = str(data.get("step_id"))
-        if type_ == "step.started":
-            if step_id in self._open:
-                self.found("step-reopened", f"step {step_id} was started again while it was open", seq)
-            self._open.add(step_id)
-        elif type_ == "step.completed":
-            if step_id not in self._open:
-                self.found("step-unopened", f"step {step_id} was completed, and not open", seq)
-            self._open.discard(step_id)
+        `again` reads the events once more, which is done when the place of some words in the log is wanted.
+        """
+        state = self.state
+        found = [
+            *self._log.report(malformed=state.malformed, malformed_seq=state.malformed_seq),
+            *rejected(self.course),
+        ]
+        found += self._covered()
+        if self._log.ended is not None:
+            found += visibility(state, self.course, self._budgets)
+            found += reconcile(state, self.course, _ended(state.completed or {}), required=self._required)
+            found += artifacts(state, kept.artifacts or {})
+        self.findings += self._placed(found, again)
+        for seq, told, mine in self._packets:
+            self._compare_packet(told, mine, seq)
+        self._compare_drafts(kept.drafts)
+        if self._coverage or kept.raw is not None:
+            self._compare_raw(kept.raw or {})
+        if self._joined is not None:
+            self._join(state.seq)
+        order = {code: at for at, code in enumerate(RULES)}
+        self.findings.sort(key=lambda each: order.get(each.code, len(order)))
+        ended = self._log.ended is not None
+        return Report(self._run_id, self._log.seq, ended, self._log.seal, self.findings, self._timing())
 
-    def _compare_packet(self, packet: Mapping[str, Any], seq: int) -> None:
+    def _timing(self) -> Timing:
+        longest, _, silent = self.course.silences(self.state.t)
+        first = self.course.first
+        return Timing(
+            round(self.state.t, 6), None if first is None else round(first, 6), round(longest, 6), round(silent, 6)
+        )
+
+    def _covered(self) -> list[Finding]:
+        """Bytes that stand in no event, of streams that were read to their end without a break."""
+        found = []
+        whole = _object((self.state.completed or {}).get("raw"))
+        for name, coverage in self._coverage.items():
+            adapted = name == "stdout" and self.state.agent.get("format") is not None
+            said = coverage.report(gapless=not adapted)
+            told = _object(whole.get(name))
+            if coverage.fault is not None:
+                found.append(Finding("raw", coverage.fault))
+            elif (told.get("length"), told.get("sha256")) == (coverage.length, coverage.sha256):
+                found += said  # of other bytes than were recorded it says nothing that is not known
+        return found
+
+    def _placed(self, found: list[Finding], again: Callable[[], Iterable[Sequence[Event]]] | None) -> list[Finding]:
+        """Findings with the events that wrote what they are about, and sources that came after their claims."""
+        asked = [each.place for each in found if each.place is not None]
+        claimed = wanted(self.state) if self._log.ended is not None else []
+        if again is None or not (asked or claimed):
+            return found
+        written = places(again(), (*asked, *claimed))
+        placed = []
+        for each in found:
+            seq = written.get(each.place) if each.place is not None else None
+            if seq is not None and each.seq is not None and seq != each.seq:
+                placed.append(each._replace(message=f"{each.message}; event {seq} wrote it"))
+            else:
+                placed.append(each._replace(seq=each.seq if seq is None else seq))
+        return placed + late(self.state, self.course, written)
+
+    def _compare_packet(self, packet: Mapping[str, Any], mine: Mapping[str, Any], seq: int) -> None:
         """The packet that was stored against the one that the events give."""
-        given = {"exit_code": packet.get("exit_code"), "signal": packet.get("signal")}
-        known = given if given["exit_code"] is not None or given["signal"] is not None else None
-        mine = answer.packet(self.state, known)
         for name in _PACKET:
             if mine.get(name) == packet.get(name):
                 continue
@@ -129,6 +246,11 @@ class Checker:
             else:
                 told, found = _brief(packet.get(name)), _brief(mine.get(name))
                 self.found("packet", f"run.completed says {name} {told}, its events say {found}", seq)
+        listed = packet.get("findings")
+        agrees = reconciles(listed if isinstance(listed, list) else [])
+        if packet.get("reconciled") is not agrees:
+            told = _brief(packet.get("reconciled"))
+            self.found("packet", f"run.completed says reconciled {told}, its own findings say {agrees}", seq)
 
     def _compare_answer(self, told: Mapping[str, Any], folded: Mapping[str, Any], seq: int) -> None:
         """The final answer against the text that was streamed: which message, how long, where they part."""
@@ -137,48 +259,40 @@ class Checker:
             self.found("answer-differs", f"run.completed says the answer is message {names}", seq)
             return
         where = ""
-        if isinstance(told.get("text"), str) and isinstance(folded.get("text"), str):
-            at = first_difference(folded["text"], told["text"])
-            where = f", first at character {at}" if at is not None else ", in what is said of it and not in the text"
+        left, right = folded.get("text"), told.get("text")
+        if isinstance(left, str) and isinstance(right, str):
+            at = first_difference(left, right)
+            where = ", in what is said of it and not in the text"
+            if at is not None:
+                where = f", first at character {at} ({between(left, at)} streamed, {between(right, at)} in the answer)"
         lengths = f"{folded.get('length')} characters streamed, {told.get('length')} in the answer"
         hashes = f"sha256 {str(folded.get('sha256'))[:12]}… and {str(told.get('sha256'))[:12]}…"
         self.found("answer-differs", f"the final answer differs from the stream{where} ({lengths}; {hashes})", seq)
 
-    def report(
-        self, drafts: Mapping[str, str] | None = None, raw: Mapping[str, tuple[int, str]] | None = None
-    ) -> Report:
-        """What does not hold after the last event.
-
-        `drafts` are the texts that the store kept beside the events, `raw` is length and SHA-256 (hex) of the bytes it
-        kept of each stream.
-        """
-        if self._seq == 0:
-            self.found("empty", "the recording holds no event")
-        elif self._ended is None:
-            self.found("unsealed", f"the log has no end: its last event is {self._seq}, not run.completed")
-        if self._ended is not None:
-            for finding in answer.reconcile(self.state):
-                self.findings.append(finding)
-        self._compare_drafts(drafts)
-        self._compare_raw(raw or {})
-        self._compare_joined()
-        if self.state.malformed:
-            self.found("malformed", f"{self.state.malformed} events do not have the fields of their type")
-        return Report(self._run_id, self._seq, self._ended is not None, show_hash(self._hash), self.findings)
-
-    def _compare_drafts(self, drafts: Mapping[str, str] | None) -> None:
+    def _compare_drafts(self, drafts: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> None:
         if drafts is None:
             return
-        folded = {message.message_id: message.text for message in self.state.messages.values()}
-        folded["#reasoning"] = self.state.reasoning.text
-        for message_id in sorted(folded.keys() | drafts.keys()):
-            at = first_difference(folded.get(message_id, ""), drafts.get(message_id, ""))
-            if at is not None:
-                self.found("draft", f"the stored draft of {message_id!r} differs from its events at character {at}")
+        sums: dict[str, tuple[int, Any]] = {}
+        try:
+            for message_id, text in drafts.items() if isinstance(drafts, Mapping) else drafts:
+                length, digest = sums.get(message_id) or (0, hashlib.sha256())
+                digest.update(text.encode("utf-8", "replace"))
+                sums[message_id] = (length + len(text), digest)
+        except RecordingError as error:
+            self.found("draft", str(error))
+            return
+        messages = {**self.state.messages, "#reasoning": self.state.reasoning}
+        for message_id in sorted(messages.keys() | sums.keys()):
+            message = messages.get(message_id)
+            length, digest = sums.get(message_id) or (0, hashlib.sha256())
+            streamed = message.length if message is not None else 0
+            if length != streamed or (message is not None and digest.hexdigest() != message.sha256()):
+                lengths = f"{length} characters kept, {streamed} streamed"
+                self.found("draft", f"the stored draft of {message_id!r} differs from its events ({lengths})")
 
     def _compare_snapshot(self, seq: int, fetch: Callable[[], RunState]) -> None:
         try:
-            same = fetch().dump() == self.state.dump()
+            same = summary(fetch()) == summary(self.state)
         except RecordingError as error:
             self.found("snapshot", str(error), seq)
             return
@@ -186,23 +300,67 @@ class Checker:
             self.found("snapshot", f"the snapshot stored at event {seq} differs from its events", seq)
 
     def _compare_raw(self, raw: Mapping[str, tuple[int, str]]) -> None:
-        for stream, (length, sha256) in raw.items():
-            told = _object(_object(self._packet).get("raw"))
-            named = _object(told.get(stream))
-            if stream in told and (named.get("length"), named.get("sha256")) != (length, sha256):
-                self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded")
+        broken = {name for name, each in self._coverage.items() if each.fault is not None}
+        read = {name: (each.length, each.sha256) for name, each in self._coverage.items() if name not in broken}
+        sums = {**raw, **read}
+        keeps = (self.state.started or {}).get("raw") is True or bool(broken) or any(each[0] for each in sums.values())
+        for stream, told in _object((self.state.completed or {}).get("raw")).items():
+            named, (length, sha256) = _object(told), sums.get(stream, (0, ""))
+            if not keeps or stream in broken:
+                continue  # there is nothing to compare, or it cannot be read, which was said
+            if not length and named.get("length"):
+                message = f"the raw bytes of {stream} are not there: {named['length']} were recorded"
+                self.found("raw", message, self._log.ended)
+            elif stream in sums and (named.get("length"), named.get("sha256")) != (length, sha256):
+                self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded", self._log.ended)
 
-    def _compare_joined(self) -> None:
-        """Late join: who came at a cut point knows what everybody knows."""
-        whole = self.state.dump()
-        for seq, joined in self._joined:
-            if joined.dump() != whole:
-                self.found("late-join", f"joining at event {seq} gives another state than reading from the start", seq)
+
+_Run = tuple[Event, str, list[tuple[float, int, int]], Event]
+"""Pieces of one message that follow each other: the first, all of their text, when they were seen, the last."""
+
+
+def _runs(events: Sequence[Event]) -> Iterator[Event | _Run]:
+    """The events in order, pieces of one message put together: nine of ten events, folded as one."""
+    start = 0
+    message_id: str | None = None
+    texts: list[str] = []
+    for at, event in enumerate(events):
+        if event[3] == "text.delta":
+            data = event[4]
+            text, named = data.get("text"), data.get("message_id")
+            if type(text) is str and type(named) is str:
+                if named != message_id:
+                    if texts:
+                        yield events[start], "".join(texts), _moments(events[start:at]), events[at - 1]
+                    start, message_id, texts = at, named, []
+                texts.append(text)
+                continue
+        if texts:
+            yield events[start], "".join(texts), _moments(events[start:at]), events[at - 1]
+            message_id, texts = None, []
+        yield event
+    if texts:
+        yield events[start], "".join(texts), _moments(events[start:]), events[-1]
+
+
+def _moments(events: Sequence[Event]) -> list[tuple[float, int, int]]:
+    """When these were seen, how many, and the first of them; one moment for all of a batch."""
+    moments = []
+    for t, same in groupby((event for event in events if event[5] is not None), key=itemgetter(2)):
+        together = list(same)
+        moments.append((t, len(together), together[0].seq))
+    return moments
 
 
 def _object(value: object) -> Mapping[str, Any]:
     """What is said of something, if anything is: a recording may hold whatever was put into it."""
     return value if isinstance(value, dict) else {}
+
+
+def _ended(packet: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How the agent's process ended, if that was seen."""
+    known = packet.get("exit_code") is not None or packet.get("signal") is not None
+    return {"exit_code": packet.get("exit_code"), "signal": packet.get("signal")} if known else None
 
 
 def _brief(value: object) -> str:
@@ -211,15 +369,16 @@ def _brief(value: object) -> str:
 
 
 def cut_points(last: int) -> list[int]:
-    """Where late join is tried: spread over the run, its ends included."""
-    if last <= _CUTS:
+    """Where late join is tried: everywhere in a short run, spread over a long one, its ends included."""
+    if last <= _ALL_CUTS:
         return list(range(1, last + 1))
-    count = _CUTS if last <= 20_000 else 3  # each is a second fold of what follows
+    count = _CUTS if last <= _MANY else 3  # each looks at the whole state, which may be large by then
     return [1 + index * (last - 1) // (count - 1) for index in range(count)]
 
 
-def verify(run_id: str, events: Sequence[Event], drafts: Mapping[str, str] | None = None) -> Report:
+def verify(run_id: str, events: Sequence[Event], kept: Kept = Kept(), policy: Policy = Policy()) -> Report:
     """Check a run given whole."""
-    checker = Checker(run_id, cuts=cut_points(len(events)))
+    checker = Checker(run_id, cuts=cut_points(len(events)), budgets=policy.budgets, required=policy.required_checks)
     checker.take(events)
-    return checker.report(drafts)
+    report = checker.report(kept, lambda: [events])
+    return report._replace(findings=policy.chosen(report.findings))

@@ -146,6 +146,7 @@ class QualityChecked(_Data):
     score: float | None = None
     detail: str | None = None
     by: str | None = None
+    required: bool | None = None
 
 
 class UsageReported(_Data):

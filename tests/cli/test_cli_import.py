@@ -97,7 +97,7 @@ def test_a_run_is_derived_anew_from_the_bytes_that_it_kept(ds: Cli, log: str) ->
     assert [step["started"] for step in new["steps"]] == [step["started"] for step in old["steps"]]
     started = json.loads(ds("events", run_id, "--type", "run.started").stdout)["data"]
     assert started["derived_from"] == {"run_id": old["run_id"], "seal": old["seal"]}
-    ds("verify", run_id)
+    ds("verify", run_id, "--ignore", "status-disagrees")  # the agent of the trace ended well, its shell did not
 
 
 def test_a_run_that_was_read_as_text_is_read_as_what_it_was(ds: Cli) -> None:

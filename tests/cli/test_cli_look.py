@@ -198,7 +198,7 @@ def test_verify_says_ok_with_the_seal(shelf: Cli) -> None:
     report = json.loads(shelf.here("verify", "lines", "--json").stdout)
     assert report == {
         "run_id": shelf.show("lines")["run_id"], "ok": True, "events": report["events"], "sealed": True,
-        "seal": shelf.show("lines")["seal"], "findings": [],
+        "seal": shelf.show("lines")["seal"], "timing": report["timing"], "findings": [],
     }  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def test_verify_against_a_seal(shelf: Cli) -> None:
     shelf.here("verify", "demo", "--seal", seal)
     shelf.here("verify", "demo", "--seal", seal.removeprefix("sha256:").upper())
     done = shelf.here("verify", "demo", "--seal", seal[:-1] + ("0" if seal[-1] != "0" else "1"), code=1)
-    assert re.match(r"[a-z0-9]{6}  1 finding in \d+ events\n  seal +the seal is ", done.stdout)
+    assert re.match(r"[a-z0-9]{6}  1 error in \d+ events\n  Is the log whole\?\n  ✗ seal\n +the seal is ", done.stdout)
     assert "--seal is of one run" in shelf.here("verify", "--all", "--seal", seal, code=2).stderr
 
 
@@ -242,7 +242,7 @@ def test_verify_says_of_a_run_that_goes_on_that_it_is_not_sealed(ds: Cli) -> Non
     run_id, flag = ds.waiting()
     eventually(lambda: ds.show(run_id)["last_seq"], "an event")
     done = ds("verify", run_id, code=1)
-    assert re.search(r"^  unsealed +it is still being recorded: so far \d+ events, and no end$", done.stdout, re.M)
+    assert re.search(r"^ +it is still being recorded: so far \d+ events, and no end$", done.stdout, re.M)
     assert json.loads(ds("verify", run_id, "--json", code=1).stdout)["sealed"] is False
     flag.touch()
     ds.finished(run_id)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import picture  # noqa: E402
 import reference  # noqa: E402
+import rulebook  # noqa: E402
 import traces  # noqa: E402
 
 PAGES = [
@@ -79,6 +80,17 @@ def test_every_command_is_in_the_reference() -> None:
 def test_the_tables_are_what_the_adapters_make_of_the_traces() -> None:
     assert generated("formats.md") == traces.formats(), "cog -r docs/formats.md"
     assert generated("formats.md", 1) == traces.table(), "cog -r docs/formats.md"
+
+
+# the rules
+
+
+def test_the_rules_are_those_of_the_catalogue() -> None:
+    assert generated("rules.md") == rulebook.catalogue(), "cog -r docs/rules.md"
+
+
+def test_what_is_found_in_traces_is_what_the_rules_find() -> None:
+    assert generated("rules.md", 1) == rulebook.traces(), "cog -r docs/rules.md"
 
 
 # the picture

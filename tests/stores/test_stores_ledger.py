@@ -14,7 +14,7 @@ from durastream.events import Pending, Src, dumps
 from durastream.ledger import Ledger, now_text
 from durastream.state import fold
 from durastream.testing import MemoryStore
-from durastream.verify import verify
+from durastream.verify import Kept, verify
 
 AT = ("2026-11-23T06:00:00.000000Z", 0.0)
 LATER = ("2026-11-23T06:00:01.500000Z", 1.5)
@@ -48,7 +48,9 @@ def test_each_event_has_the_time_it_is_given_and_all_are_stored_in_one_commit(bo
         ("run.started", *AT), ("message.started", *LATER), ("text.delta", *LATER), ("text.delta", *LATER)
     ]  # fmt: skip
     assert (book.head.seq, book.head.hash) == (4, events[-1].hash)
-    assert {finding.code for finding in verify(RUN, events, store.reader(RUN).drafts()).findings} == {"unsealed"}
+    assert {finding.code for finding in verify(RUN, events, Kept(drafts=store.reader(RUN).drafts())).findings} == {
+        "unsealed"
+    }
 
 
 def test_the_state_is_the_fold_of_what_was_added(book: Ledger, store: MemoryStore) -> None:

@@ -60,10 +60,19 @@ def check(
     *,
     score: float | None = None,
     detail: str | None = None,
+    required: bool | None = None,
 ) -> None:
-    """Write what a quality check found; True is `pass` and False is `fail`."""
+    """Write what a quality check found; True is `pass` and False is `fail`. A `required` one must not fail."""
     found = outcome if isinstance(outcome, str) else "pass" if outcome else "fail"
-    emit("quality.checked", name=text_of(name), outcome=found, score=number(score), detail=detail, by="agent")
+    emit(
+        "quality.checked",
+        name=text_of(name),
+        outcome=found,
+        score=number(score),
+        detail=detail,
+        by="agent",
+        required=required,
+    )
 
 
 def usage(

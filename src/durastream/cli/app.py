@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing
+from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing, verifying
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -55,7 +55,7 @@ def _global(
     "run",
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
     epilog="Exits with the agent's exit code; 128+n for signal n, 127 not found, 126 not executable, "
-    "125 when durastream could not record.",
+    "125 when durastream could not record, 120 with --strict when the run does not reconcile.",
 )
 def run_command(
     command: Annotated[
@@ -75,6 +75,9 @@ def run_command(
     line_buffered: Annotated[
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 120 when the agent ended well and the run does not reconcile.")
+    ] = False,
     tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
 ) -> int:
     """Record a command, and watch it live."""
@@ -82,7 +85,7 @@ def run_command(
 
     request = Request(
         tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered,
-        timestamps, tty,
+        strict, timestamps, tty,
     )  # fmt: skip
     check(request)
     return run(request)
@@ -151,7 +154,11 @@ def replay_command(
     )
 
 
-@app.command("verify", epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read.")
+@app.command(
+    "verify",
+    epilog="Exits with 0 when everything holds, 1 with findings, 3 when a run cannot be read. Options may also stand "
+    "in [tool.durastream.verify] of pyproject.toml, or in [verify] of durastream.toml.",
+)
 def verify_command(
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
@@ -162,12 +169,56 @@ def verify_command(
     key: Annotated[
         str | None, typer.Option("--key", metavar="PUB", help="The public Ed25519 key of who signed: PEM or OpenSSH.")
     ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="CODE", help="Only these rules or families; may be repeated."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these rules or families; may be repeated.")
+    ] = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(
+            "--severity", metavar="LEVEL", help="The least that counts: error, warning, info. [default: warning]"
+        ),
+    ] = None,
+    first_event: Annotated[
+        str | None, typer.Option("--first-event", metavar="TIME", help="Something must be visible this soon, e.g. 2s.")
+    ] = None,
+    max_silence: Annotated[
+        str | None, typer.Option("--max-silence", metavar="TIME", help="No pause may be longer, e.g. 30s.")
+    ] = None,
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Are files that were made still there, and the same?")
+    ] = False,
     json_: Json = False,
+    junit: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")] = None,
+    sarif: Annotated[str | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF, too.")] = None,
     store: Store = None,
 ) -> int:
-    """Check a recording: is it whole, is the answer what was streamed?"""
+    """Check recordings: is the answer what was streamed?"""
     signed = sealing.signed(signature, key)
-    return inspect.verify(attached_store(store), runs or [], all_runs=all_, seal=seal, signed=signed, as_json=json_)
+    options = {
+        "select": select or None,
+        "ignore": ignore or None,
+        "severity": severity,
+        "first-event": first_event,
+        "max-silence": max_silence,
+        "artifacts": artifacts or None,
+    }
+    output = verifying.Output(json_, junit, sarif)
+    return verifying.verify(
+        attached_store(store), runs or [], all_runs=all_, seal=seal, signed=signed, options=options, output=output
+    )
+
+
+@app.command("rules")
+def rules_command(
+    code: Annotated[str | None, typer.Argument(metavar="CODE", help="A rule or a family; all if left out.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one list.")] = False,
+) -> int:
+    """List what verify looks at, or tell one rule in full."""
+    return verifying.list_rules(code, as_json=json_)
 
 
 @app.command("seal", epilog="A seal proves something only if it is kept where the recording is not: docs/audit.md.")

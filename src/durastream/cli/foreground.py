@@ -18,6 +18,7 @@ from durastream.spool import Spool
 __all__ = ["conclude", "exit_code_of", "run"]
 
 _PIECE = 1 << 18
+_NOT_RECONCILED = 120
 
 
 def run(request: Request) -> int:
@@ -44,7 +45,7 @@ def run(request: Request) -> int:
                         say(f"detached: run {run_id} goes on: durastream attach {run_id}")
                         return 0
             _wait(started)
-            return conclude(started.spool)
+            return conclude(started.spool, strict=request.strict)
     except Detached as left:
         say(f"detached: run {run_id} goes on: durastream attach {run_id}")
         return left.code
@@ -107,8 +108,8 @@ def _copy(source: int, target: int) -> bool:
     return bool(data)
 
 
-def conclude(spool: Spool) -> int:
-    """Say how a run ended, in one line on stderr, and return the exit code it gives."""
+def conclude(spool: Spool, *, strict: bool = False) -> int:
+    """Say how a run ended, in one line on stderr, and return the exit code; with `strict` a run must reconcile."""
     from durastream.stores import FolderStore
 
     store = FolderStore(spool.store)
@@ -121,7 +122,8 @@ def conclude(spool: Spool) -> int:
         say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
         if not info.reconciled:
             say(f"see what differs: durastream verify {info.run_id}")
-        return exit_code_of(info.exit_code, info.signal)
+        code = exit_code_of(info.exit_code, info.signal)
+        return _NOT_RECONCILED if strict and code == 0 and not info.reconciled else code
     trouble = spool.read_json("trouble.json") or {}
     message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
     say(message)

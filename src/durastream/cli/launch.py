@@ -40,6 +40,7 @@ class Request(NamedTuple):
     format: str = "auto"
     raw: bool = True
     line_buffered: bool = False
+    strict: bool = False
     timestamps: bool = False
     tty: bool = False
 
@@ -59,6 +60,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "--detach": ("detach", True),
     "--no-raw": ("raw", False),
     "--line-buffered": ("line_buffered", True),
+    "--strict": ("strict", True),
     "--timestamps": ("timestamps", True),
     "--tty": ("tty", True),
 }
@@ -121,6 +123,8 @@ def check(request: Request) -> None:
         from durastream.sources.adapters import find  # 5 ms to import: only for who names the format of an agent
 
         find(request.format)
+    if request.strict and request.detach:
+        raise UsageError("--strict waits for the end of the run: not with --detach")
     for tag in request.tags:
         if not tag.partition("=")[0] or "=" not in tag:
             raise UsageError(f"--tag {tag}: a tag is key=value")

@@ -149,11 +149,14 @@ class Reader(Protocol):
     def drafts(self) -> dict[str, str] | None:
         """The stored text of each message, and of reasoning; None where the store keeps none beside the events."""
 
+    def draft_pieces(self) -> Iterator[tuple[str, str]] | None:
+        """The same piece by piece: message id and text, those of one message together and in order."""
+
     def snapshots(self) -> Sequence[int]:
         """The seqs at which a snapshot is stored."""
 
-    def snapshot(self, seq: int) -> RunState:
-        """The state as stored at one of these."""
+    def snapshot(self, seq: int, *, text: bool = True) -> RunState:
+        """The state as stored at one of these. Without `text`, that of messages is counted and not held."""
 
     def raw(self, stream: str) -> Iterator[bytes]:
         """The bytes of a spool stream, as far as they are kept."""

@@ -379,7 +379,7 @@ class SqliteReader:
             self._read = (rows[-1][0], rows[-1][2])
         try:
             found = loads_many([(body, digest) for _, body, digest in rows])
-            if all(map(_fits, rows, found)):
+            if _fit(rows, found):
                 return found
         except _UNREADABLE:
             pass
@@ -448,15 +448,58 @@ class SqliteReader:
             del texts[REASONING]
         return texts
 
+    def draft_pieces(self) -> Iterator[tuple[str, str]]:
+        for message_id, since in {REASONING: 0, **dict(self._query("select message_id, since from messages"))}.items():
+            yield message_id, ""
+            try:
+                for piece in self._pieces(message_id, since or 0, 1 << 62):
+                    yield message_id, piece
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
+
+    def _pieces(self, message_id: str, since: int, upto: int) -> Iterator[str]:
+        """The chunks of a message in order, some at a time: a draft may be larger than memory."""
+        at, chunk = since, 1 << 62  # behind all of the last retraction
+        while rows := self._query(
+            "select seq, chunk, text from message_chunks"
+            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit 200",
+            message_id,
+            at,
+            chunk,
+            upto,
+        ):
+            at, chunk, _ = rows[-1]
+            for _, _, text in rows:
+                yield _unpack(text)
+
     def _text(self, message_id: str, since: int, upto: int) -> str:
-        rows = self._query(f"{_CHUNKS} order by chunk", message_id, since, upto)
+        rows = self._query(f"{_CHUNKS} order by seq, chunk", message_id, since, upto)
         return "".join(_unpack(row[0]) for row in rows)
 
     def snapshots(self) -> Sequence[int]:
         return [row[0] for row in self._query("select seq from snapshots order by seq")]
 
-    def snapshot(self, seq: int) -> RunState:
-        return self._snapshot(seq, lazy=False)
+    def snapshot(self, seq: int, *, text: bool = True) -> RunState:
+        return self._snapshot(seq, lazy=False) if text else self._counted(seq)
+
+    def _counted(self, seq: int) -> RunState:
+        """The state with the text of messages counted and not held."""
+        state = self._snapshot(seq, lazy=True)
+        for message in (*state.messages.values(), state.reasoning):
+            message_id, since = message.message_id, message.since
+            if message is state.reasoning:
+                message_id, since = REASONING, 0
+            told = message.length
+            message.forget()
+            try:
+                for piece in self._pieces(message_id, since, seq):
+                    message.append(piece)
+                    message.drain()
+            except _UNREADABLE as error:
+                raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
+            if message.length != told:
+                raise Damaged(f"{self.path}: the snapshot at event {seq} counts on another draft than is kept")
+        return state
 
     def _snapshot(self, seq: int, *, lazy: bool) -> RunState:
         rows = self._query("select state from snapshots where seq = ?", seq)
@@ -603,6 +646,15 @@ def _parsed(snapshot: bytes) -> Any:
         return from_json(snapshot)
     except ValueError:  # or nested deeper than it reads
         return json.loads(snapshot)
+
+
+def _fit(rows: Sequence[tuple[int, str, bytes]], events: Sequence[Event]) -> bool:
+    """The same for many, which nearly always fit."""
+    return (
+        [row[0] for row in rows] == [event[0] for event in events]
+        and {type(row[1]) for row in rows} <= {str}
+        and all(map(is_whole, [row[2] for row in rows]))
+    )
 
 
 def _readable(text: bytes) -> str:

@@ -16,8 +16,9 @@ from itertools import islice, zip_longest
 from textwrap import wrap
 from typing import Any
 
-from durastream.answer import first_difference
 from durastream.diff import ASPECTS, Difference
+from durastream.rules import first_difference
+from durastream.rules.course import by_durastream
 from durastream.state import RunState
 from durastream.views.safe import one_line
 from durastream.views.words import amount, duration, headline, number, phrase
@@ -154,7 +155,7 @@ def _count(aspect: str, state: RunState) -> str:
         case "sources":
             return str(len(state.sources))
         case "checks":
-            return _tally(phrase(check.get("outcome"), 20) for check in state.checks)
+            return _tally(phrase(check.get("outcome"), 20) for check in state.checks if not by_durastream(check))
         case "usage":
             return f"{amount(sum(value for name, value in state.usage.items() if name.endswith('put_tokens')))} tokens"
         case "cost":

@@ -18,6 +18,7 @@ from durastream.views.frame import Section, line, row, wrap
 from durastream.views.words import (
     MARK,
     amount,
+    by_durastream,
     duration,
     ending,
     finding,
@@ -290,16 +291,17 @@ def source_row(index: int, data: Mapping[str, Any], width: int) -> Text:
 
 
 def _checks(state: RunState) -> Section | None:
-    if not state.checks:
+    checks = [check for check in state.checks if not by_durastream(check)]  # those are told by the verdict
+    if not checks:
         return None
-    passed = sum(1 for check in state.checks if check.get("outcome") == "pass")
+    passed = sum(1 for check in checks if check.get("outcome") == "pass")
 
     def pick(width: int, room: int) -> list[Text]:
-        bad = [check for check in state.checks if check.get("outcome") != "pass"][-room:]
-        good = [check for check in state.checks[-room:] if check.get("outcome") == "pass"]
+        bad = [check for check in checks if check.get("outcome") != "pass"][-room:]
+        good = [check for check in checks[-room:] if check.get("outcome") == "pass"]
         return [check_row(check, width) for check in (bad + good)[:room]]
 
-    return Section("checks", pick, note=f"{passed}/{len(state.checks)}", rank=5)
+    return Section("checks", pick, note=f"{passed}/{len(checks)}", rank=5)
 
 
 def check_row(check: Mapping[str, Any], width: int) -> Text:

@@ -21,6 +21,7 @@ from durastream.views.safe import visible
 from durastream.views.words import (
     MARK,
     amount,
+    by_durastream,
     command,
     duration,
     ending,
@@ -333,6 +334,8 @@ def _source_added(state: RunState, data: dict[str, Any]) -> Iterator[str]:
 
 
 def _quality_checked(state: RunState, data: dict[str, Any]) -> Iterator[str]:
+    if by_durastream(data):
+        return  # the end tells the verdict
     outcome, detail, score = word(data.get("outcome")), phrase(data.get("detail")), number(data.get("score"))
     said = f"{MARK.get(outcome, '?')} {phrase(data.get('name'))}: {phrase(outcome, 20)}"
     yield said + (f" ({score:.4g})" if score is not None else "") + (f"; {detail}" if detail else "")

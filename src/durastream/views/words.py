@@ -16,6 +16,7 @@ from durastream.views.safe import one_line, visible
 __all__ = [
     "MARK",
     "amount",
+    "by_durastream",
     "clock",
     "command",
     "duration",
@@ -171,13 +172,20 @@ def finding(value: object) -> str:
     return phrase(value, 300)
 
 
+def by_durastream(data: Mapping[str, Any]) -> bool:
+    """Whether durastream itself said it, or somebody in its name."""
+    return data.get("by") == "durastream"
+
+
 def verdict(completed: Mapping[str, Any]) -> tuple[str, str] | None:
     """Whether the answer agrees with what was streamed: a mark and words, if the packet says."""
     found = completed.get("findings")
     if completed.get("reconciled") is True:
         return "✓", "reconciled: " + ("the answer is what was streamed" if completed.get("answer") else "nothing found")
     if completed.get("reconciled") is False:
-        count = len(found) if isinstance(found, list) else 0
+        listed = found if isinstance(found, list) else []
+        grave = [each for each in listed if not isinstance(each, dict) or each.get("severity", "error") == "error"]
+        count = len(grave)
         return "✗", "not reconciled" + (f": {count} finding{'s' * (count != 1)}" if count else "")
     return None
 

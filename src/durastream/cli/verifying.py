@@ -1,0 +1,156 @@
+"""`durastream verify` and `durastream rules`: recordings against the rules, and what the rules are."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from durastream.checking import check
+from durastream.cli.common import find, finish_orphans, open_found, put
+from durastream.cli.ending import say
+from durastream.cli.launch import current_folder
+from durastream.configuration import find_settings
+from durastream.errors import RecordingError, UsageError
+from durastream.reports.document import report_fields, rule_fields
+from durastream.reports.junit import Checked, junit
+from durastream.reports.sarif import sarif
+from durastream.reports.table import report_lines, rule_lines
+from durastream.rules import FAMILIES, RULES
+from durastream.rules.policy import Settings
+from durastream.spool import Spool
+from durastream.stores import FolderStore, Reader
+from durastream.views.safe import json_line
+
+__all__ = ["Output", "list_rules", "verify"]
+
+_WIDE = 1000
+
+
+class Output(NamedTuple):
+    """Where the reports go besides the lines for people."""
+
+    as_json: bool = False
+    junit: str | None = None
+    sarif: str | None = None
+
+
+def verify(
+    store: FolderStore,
+    refs: list[str],
+    *,
+    all_runs: bool,
+    seal: str | None,
+    signed: tuple[str, str] | None,
+    options: Mapping[str, Any],
+    output: Output,
+) -> int:
+    """Check runs; 0 when all hold, 1 with findings, 3 when one cannot be read."""
+    if all_runs and refs:
+        raise UsageError("name runs or say --all, not both")
+    if (seal is not None or signed is not None) and (all_runs or len(refs) > 1):
+        raise UsageError("--seal is of one run" if seal is not None else "--signature is of one run")
+    gc.freeze()  # as in the recorder: a batch is thousands of small objects without a cycle
+    gc.set_threshold(200_000, 20, 100)
+    settings = find_settings(current_folder())
+    settings.policy({}, options)  # words that are off are told before anything is read
+    finish_orphans(store)
+    if all_runs:
+        refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
+        if not refs:
+            say(f"no runs in {store.folder}: nothing was verified")
+    checked = []
+    for ref in refs if all_runs else refs or ["latest"]:
+        try:
+            one = _verify_one(store, ref, settings, options, seal, signed)
+        except RecordingError as error:
+            if len(refs) < 2 and output.junit is None and output.sarif is None:
+                raise
+            one = Checked(ref, "", (), None, str(error))
+            say(str(error))
+        checked.append(one)
+        _put(one, as_json=output.as_json, with_seal=len(refs) < 2)
+    for path, text in ((output.junit, junit), (output.sarif, sarif)):
+        if path is not None:
+            _write(path, text(checked))
+    return max((_code(each) for each in checked), default=0)
+
+
+def _code(checked: Checked) -> int:
+    if checked.report is None:
+        return RecordingError.exit_code
+    return 0 if checked.report.ok else 1
+
+
+def _verify_one(
+    store: FolderStore,
+    ref: str,
+    settings: Settings,
+    options: Mapping[str, Any],
+    seal: str | None,
+    signed: tuple[str, str] | None,
+) -> Checked:
+    found = find(store, ref)
+    reader = open_found(store, found)
+    try:
+        policy = settings.policy(_tags(reader), options)
+        alive = Spool(found.store or store.folder, found.run_id).alive()
+        report = check(reader, policy, seal=seal, signed=signed, live=alive)
+    finally:
+        reader.close()
+    rules = [rule for rule in RULES.values() if policy.takes(rule)]
+    return Checked(report.run_id, os.path.relpath(reader.path), rules, report)
+
+
+def _tags(reader: Reader) -> dict[str, str]:
+    try:
+        return reader.info().tags
+    except RecordingError:  # which is a finding like others
+        return {}
+
+
+def _put(checked: Checked, *, as_json: bool, with_seal: bool) -> None:
+    report = checked.report
+    if report is None:
+        return
+    if as_json:
+        put(json_line(json.dumps(report_fields(report))))
+        return
+    for line in report_lines(report, _width(), with_seal=with_seal):
+        put(line)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def list_rules(code: str | None, *, as_json: bool) -> int:
+    """The catalogue, or one rule of it in full."""
+    if code is not None and code not in RULES and code not in FAMILIES:
+        raise UsageError(f"there is no rule {code!r}: `durastream rules` lists them")
+    chosen = [rule for rule in RULES.values() if code in (None, rule.code, rule.family)]
+    if as_json:
+        put(json.dumps([rule_fields(rule) for rule in chosen]))
+        return 0
+    width = _width()
+    if code is not None and code in RULES:
+        for line in rule_lines(RULES[code], width):
+            put(line)
+        return 0
+    family = None
+    for rule in chosen:
+        if rule.family != family:
+            put(("" if family is None else "\n") + f"{rule.family}: {FAMILIES[rule.family]}")
+            family = rule.family
+        line = f"  {rule.code:<18} {rule.severity:<8} {rule.promise}"
+        put(line if len(line) <= width else line[: width - 1] + "…")
+    return 0

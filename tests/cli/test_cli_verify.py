@@ -1,0 +1,165 @@
+"""`verify` and `rules` as people and CI use them: options, files of options, reports, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cli_kit import Cli
+
+from durastream.rules import FAMILIES, RULES
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "recordings" / "yna9jk.jsonl"
+
+DIFFERS = """
+import durastream
+durastream.text("Mars has two moons.")
+durastream.final_answer("Mars has three moons.")
+"""
+
+
+@pytest.fixture
+def differing(ds: Cli) -> str:
+    """A run that ended well and declared another answer than it streamed."""
+    (ds.folder / "agent.py").write_text(DIFFERS, encoding="utf-8")
+    done = ds("run", "--view", "none", "--tag", "kind=nightly", "--", "python3", "agent.py")
+    assert "NOT reconciled" in done.stderr
+    return str(ds.show("latest")["run_id"])
+
+
+def test_a_finding_is_told_with_its_question_its_event_and_what_to_ask(ds: Cli, differing: str) -> None:
+    lines = ds("verify", differing, code=1).stdout.splitlines()
+    assert lines[0].startswith(f"{differing}  1 error in ")
+    assert lines[1].strip() == FAMILIES["reconcile"]
+    assert lines[2].split()[:3] == ["✗", "answer-differs", "event"]
+    assert "first at character 10: 'Mars has two moons.' streamed, 'Mars has three moons.' declared" in lines[3]
+    assert lines[4].strip() == "→ " + RULES["answer-differs"].ask
+
+
+def test_the_recorder_says_it_in_the_log_the_packet_and_the_list(ds: Cli, differing: str) -> None:
+    events = [json.loads(line) for line in ds("events", differing).stdout.splitlines()]
+    visible, reconciled, end = events[-3:]
+    assert (visible["data"]["name"], visible["data"]["outcome"]) == ("visible", "pass")
+    assert (reconciled["data"]["name"], reconciled["data"]["outcome"]) == ("reconciled", "fail")
+    assert {visible["data"]["by"], reconciled["data"]["by"]} == {"durastream"}
+    assert "src" not in visible
+    (finding,) = end["data"]["findings"]
+    assert (finding["code"], finding["severity"]) == ("answer-differs", "error")
+    assert reconciled["data"]["findings"] == [finding]
+    assert end["data"]["reconciled"] is False
+    assert "completed !" in ds("list").stdout
+    assert "not reconciled: 1 finding" in ds("show", differing).stdout
+
+
+def test_strict_exits_with_120_when_a_good_end_does_not_reconcile(ds: Cli, differing: str) -> None:
+    for view in ("none", "plain", "raw"):
+        ds("run", "--strict", "--view", view, "--", "python3", "agent.py", code=120)
+    ds("run", "--strict", "--view", "none", "--", "true", code=0)
+    ds("run", "--strict", "--view", "none", "--", "sh", "-c", "python3 agent.py; exit 3", code=3)
+    assert "not with --detach" in ds("run", "--strict", "-d", "--", "true", code=2).stderr
+
+
+def test_rules_can_be_selected_and_ignored(ds: Cli, differing: str) -> None:
+    ds("verify", differing, "--ignore", "answer-differs")
+    ds("verify", differing, "--ignore", "reconcile")
+    ds("verify", differing, "--select", "visibility,log")
+    ds("verify", differing, "--select", "answer-differs", code=1)
+    assert "no rule or family 'nothing'" in ds("verify", differing, "--select", "nothing", code=2).stderr
+    assert "severity is one of" in ds("verify", differing, "--severity", "grave", code=2).stderr
+    assert "max-silence is a time" in ds("verify", differing, "--max-silence", "soon", code=2).stderr
+
+
+def test_budgets_are_options(ds: Cli) -> None:
+    shutil.copy(DEMO, ds.folder)
+    ds("verify", f"./{DEMO.name}", "--first-event", "2s", "--max-silence", "30s")
+    done = ds("verify", f"./{DEMO.name}", "--first-event", "100ms", "--max-silence", "0.5s", "--json", code=1)
+    report = json.loads(done.stdout)
+    assert [each["code"] for each in report["findings"]] == ["first-event-late", "silence-long"]
+    assert report["findings"][1]["seq"] is not None
+    assert report["timing"]["first_event"] == pytest.approx(0.23, abs=0.01)
+    assert report["timing"]["longest_silence"] > 0.5
+
+
+def test_options_stand_in_a_file_here_or_above_and_tags_have_their_own(ds: Cli, differing: str) -> None:
+    settings = ds.folder / "pyproject.toml"
+    settings.write_text('[project]\nname = "x"\n', encoding="utf-8")
+    ds("verify", differing, code=1)
+    settings.write_text('[tool.durastream.verify]\nignore = ["answer-differs"]\n', encoding="utf-8")
+    ds("verify", differing)
+    below = ds.folder / "deep" / "er"
+    below.mkdir(parents=True)
+    ds("verify", differing, cwd=below)
+    (below / "durastream.toml").write_text('[verify.tags."kind=nightly"]\nselect = ["log"]\n', encoding="utf-8")
+    ds("verify", differing, cwd=below)
+    (below / "durastream.toml").write_text('[verify.tags."kind=other"]\nselect = ["log"]\n', encoding="utf-8")
+    ds("verify", differing, code=1, cwd=below)
+    ds("verify", differing, "--ignore", "reconcile", cwd=below)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[verify\n", "is no TOML"),
+        ("verify = 3\n", "[verify] is a table"),
+        ('[verify]\nmax-silence = "soon"\n', "max-silence is a time"),
+        ("[verify]\nunheard = 1\n", "there is no option 'unheard'"),
+    ],
+)
+def test_a_file_of_options_that_is_off_is_named(ds: Cli, text: str, said: str) -> None:
+    (ds.folder / "durastream.toml").write_text(text, encoding="utf-8")
+    done = ds("verify", "anything", code=2)
+    assert said in done.stderr
+    assert "durastream.toml" in done.stderr
+
+
+def test_junit_holds_a_suite_for_each_run_and_a_case_for_each_rule(ds: Cli, differing: str) -> None:
+    shutil.copy(DEMO, ds.folder)
+    ds("verify", differing, f"./{DEMO.name}", "--junit", "verify.xml", code=1)
+    suites = list(ElementTree.parse(ds.folder / "verify.xml").getroot())
+    assert [suite.get("name") for suite in suites] == [differing, DEMO.stem]
+    assert [suite.get("failures") for suite in suites] == ["1", "0"]
+    counted = [rule.code for rule in RULES.values() if rule.severity != "info"]
+    assert [case.get("name") for case in suites[1]] == counted
+    (failed,) = [case for case in suites[0] if len(case)]
+    assert (failed.get("classname"), failed.get("name")) == ("reconcile", "answer-differs")
+    assert RULES["answer-differs"].ask in (failed[0].text or "")
+
+
+def test_sarif_holds_the_rules_and_the_results(ds: Cli, differing: str) -> None:
+    ds("verify", differing, "--sarif", "verify.sarif", code=1)
+    report = json.loads((ds.folder / "verify.sarif").read_text(encoding="utf-8"))
+    assert report["version"] == "2.1.0"
+    (run,) = report["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == list(RULES)
+    (result,) = run["results"]
+    assert (result["ruleId"], result["level"]) == ("answer-differs", "error")
+    assert rules[result["ruleIndex"]]["id"] == "answer-differs"
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"recordings/{differing}.db"
+    assert run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_a_recording_that_cannot_be_read_is_an_error_in_every_report(ds: Cli) -> None:
+    (ds.folder / "other.jsonl").write_text("{}\n", encoding="utf-8")
+    ds("verify", "./other.jsonl", code=3)
+    ds("verify", "./other.jsonl", "--junit", "v.xml", "--sarif", "v.sarif", code=3)
+    (suite,) = ElementTree.parse(ds.folder / "v.xml").getroot()
+    assert (suite.get("errors"), suite[0][0].tag) == ("1", "error")
+    (run,) = json.loads((ds.folder / "v.sarif").read_text(encoding="utf-8"))["runs"]
+    assert run["invocations"][0]["executionSuccessful"] is False
+
+
+def test_rules_tells_the_catalogue_a_family_or_a_rule(ds: Cli) -> None:
+    everything = ds("rules").stdout
+    for code, rule in RULES.items():
+        assert any(line.split()[:2] == [code, rule.severity] for line in everything.splitlines())
+    assert "answer-differs" not in ds("rules", "log").stdout
+    one = ds("rules", "source-late").stdout
+    rule = RULES["source-late"]
+    assert all(text in one for text in (rule.promise, rule.meaning, rule.ask, rule.example))
+    assert [each["code"] for each in json.loads(ds("rules", "--json").stdout)] == list(RULES)
+    assert "no rule 'source-early'" in ds("rules", "source-early", code=2).stderr
