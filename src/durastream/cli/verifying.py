@@ -103,7 +103,7 @@ def _verify_one(
     finally:
         reader.close()
     rules = [rule for rule in RULES.values() if policy.takes(rule)]
-    return Checked(report.run_id, os.path.relpath(reader.path), rules, report)
+    return Checked(report.run_id, os.path.relpath(reader.path, current_folder()), rules, report)
 
 
 def _tags(reader: Reader) -> dict[str, str]:
