@@ -92,7 +92,7 @@ def test_without_a_terminal_or_without_runs_there_is_no_table(ds: Cli) -> None:
     assert "--status nothing" in ds("list", "--watch", "--status", "nothing", code=2).stderr
     terminal = ds.terminal()
     assert terminal.wait() == 0
-    assert "Usage: durastream" in terminal.text or "Commands" in terminal.text
+    assert b"Usage: durastream" in terminal.raw
 
 
 def test_only_the_runs_that_are_asked_for_are_in_the_table(ds: Cli) -> None:
