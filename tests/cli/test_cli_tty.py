@@ -267,7 +267,7 @@ def test_a_replay_plays_the_terminal_and_is_only_left(ds: Cli) -> None:
     again.press("q")
     assert again.wait() == 0
     assert again.restored()
-    whole = ds.terminal("replay", "played", "--speed", "20x")
+    whole = ds.terminal("replay", "played", "--speed", "0.3x")
     assert whole.wait() == 0
     assert b"70 by 20" in whole.raw
     small = ds.terminal("replay", "played", "--speed", "0.05x", size=(8, 3))

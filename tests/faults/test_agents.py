@@ -53,7 +53,7 @@ def test_lines_torn_by_the_death_of_their_writer_are_kept(box: Box) -> None:
     assert found.raw["events"].endswith(b'"da')
     assert [data["text"] for data in found.of("raw.rejected")] == ['{"type":"step.progress","da']
     assert found.of("log.line")[0]["text"] == "said \ufffd"
-    assert {finding.code for finding in found.report.findings} == {"step-abandoned"}
+    assert {finding.code for finding in found.report.findings} == {"line-rejected", "step-abandoned"}
 
 
 def test_an_agent_that_closes_its_streams_and_lives_is_waited_for(box: Box) -> None:
