@@ -25,7 +25,7 @@ from durastream.follow import read_all
 from durastream.ledger import now_text
 from durastream.rules.policy import Policy
 from durastream.spool import STREAMS, Spool, boot_id, process_token, spools
-from durastream.state import RunState
+from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Reader, RunInfo
 from durastream.stores.folder import open_reader
 from durastream.stores.jsonl import JsonlReader
@@ -215,7 +215,7 @@ class Box:
             info = self.store.info(run_id)
             report = checker.report(Kept(drafts=reader.drafts(), raw=sums))
             report = report._replace(findings=Policy().chosen(report.findings))
-            return Recording(events, checker.state, raw, info, report)
+            return Recording(events, fold(events), raw, info, report)
         finally:
             reader.close()
 

@@ -157,7 +157,7 @@ async def run():
 """
     ran = record(tmp_path, MODEL + code, "agent:run")
     assert ran.status == "completed"
-    assert ran.steps() == [("delete", "skipped")]
+    assert ran.steps() == [("delete notes.md", "skipped")]
     assert [asked["title"] for asked in ran.of("approval.requested")] == ['delete {"path":"notes.md"}']
 
 
