@@ -133,7 +133,7 @@ class Spool:
 
     def _fill(self, meta: dict[str, Any]) -> None:
         self._claim = self.open("supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(self._claim, time.monotonic() + 1.0)
         for name in (*STREAMS, "control", "bell", "recorder.lock"):
             os.close(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._set_aside("reserve", _RESERVE)
@@ -270,18 +270,12 @@ class Spool:
             return fd
         fd = self.open(f"{who}.lock", os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    owner = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown"
-                    os.close(fd)
-                    raise RunLocked(
-                        f"run {self.run_id} already has a {who} (process {owner}): it was left alone"
-                    ) from None
-                time.sleep(0.01)
+        try:
+            _take(fd, deadline)
+        except BlockingIOError:
+            owner = os.pread(fd, 64, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise RunLocked(f"run {self.run_id} already has a {who} (process {owner}): it was left alone") from None
         sign(fd)
         return fd
 
@@ -346,6 +340,19 @@ class Spool:
         for name in os.listdir(folder):
             if name.startswith(".gone-"):  # ours, and what somebody was killed at
                 _clear(os.path.join(folder, name))
+
+
+def _take(lock: int, deadline: float) -> None:
+    """Lock a file, which whoever asks about it may hold for an instant. Raises BlockingIOError at the deadline."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _clear(folder: str) -> None:
