@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_kit import Cli
+
+from durastream.cli.watch import _Raw
+from durastream.spool import Spool
+from durastream.stores.folder import open_reader
 
 TRACES = Path(__file__).parents[1] / "data" / "traces"
 CODEX = TRACES / "codex_exec_full.jsonl"
@@ -111,3 +116,19 @@ def test_a_run_without_raw_bytes_is_not_derived_anew(ds: Cli) -> None:
     ds("run", "--view", "none", "--no-raw", "--name", "bare", "--", "echo", "hello")
     assert "keeps no raw bytes" in ds("rederive", "bare", code=3).stderr
     assert len(json.loads("[" + ",".join(ds("list", "--json").stdout.splitlines()) + "]")) == 1
+
+
+def test_raw_bytes_of_a_line_with_many_events_are_played_once_and_not_before_their_time(
+    ds: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = ds("import", str(TRACES / "gemini_stream_json.jsonl")).stdout.strip()
+    whole = (TRACES / "gemini_stream_json.jsonl").read_bytes()
+    assert ds.bytes("replay", run_id, "--view", "raw", "--speed", "max").stdout == whole
+    reader = open_reader(str(ds.store / f"{run_id}.db"))
+    raw, written = _Raw(reader, Spool(os.devnull, run_id)), bytearray()
+    monkeypatch.setattr(raw, "_write", written.extend)
+    for event in reader.read():
+        raw.write_upto(event)
+        if event.src is not None:
+            assert len(written) == whole.index(b"\n", event.src.offset) + 1
+    reader.close()

@@ -200,8 +200,8 @@ class _Raw:
         return next(self._pieces, b"")
 
     def write_upto(self, event: Event) -> None:
-        """Write what was printed up to the end of this event's bytes."""
-        if event.src is None or event.src.stream != "stdout":
+        """Write what was printed up to the end of this event's bytes; they may have been written for one before it."""
+        if event.src is None or event.src.stream != "stdout" or event.src.offset < self._at:
             return
         _, offset, length = event.src
         while True:
