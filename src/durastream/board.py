@@ -106,7 +106,7 @@ class _Followed:
                 return
             self._reader = open_reader(path)
             self._state = self._reader.state()
-        while events := self._reader.read(self._state.seq):
+        while events := self._reader.read(self._state.seq, whole=False):
             fold(events, self._state)
         self._standing = _with_state(_of_info(self.info), self._state)
         for message in (*self._state.messages.values(), self._state.reasoning):

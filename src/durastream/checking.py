@@ -46,10 +46,10 @@ def check(
         budgets=policy.budgets,
         required=policy.required_checks,
     )
-    for batch in read_all(reader):
+    for batch in read_all(reader, whole=False):
         checker.take(batch)
     files = _files(checker.state) if policy.artifacts else None
-    report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader))
+    report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader, whole=False))
     found = [*report.findings, *run_fields(reader, checker.state)]
     found += [Finding("unreadable", damage) for damage in reader.damage]
     found += [Finding("addendum", fault) for fault in evaluations.faults(reader)]

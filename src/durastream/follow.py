@@ -119,10 +119,10 @@ def follow(reader: Reader, spool: Spool, after: int = 0, *, tick: float = 0.1) -
             yield []
 
 
-def read_all(reader: Reader, after: int = 0, upto: int | None = None) -> Iterator[list[Event]]:
-    """Batches of what is stored now, without waiting."""
+def read_all(reader: Reader, after: int = 0, upto: int | None = None, *, whole: bool = True) -> Iterator[list[Event]]:
+    """Batches of what is stored now, without waiting; `whole` as in `Reader.read`."""
     while upto is None or after < upto:
-        events = reader.read(after, _BATCH if upto is None else min(_BATCH, upto - after))
+        events = reader.read(after, _BATCH if upto is None else min(_BATCH, upto - after), whole=whole)
         if not events:
             return
         after = events[-1].seq

@@ -102,7 +102,7 @@ class Recorder:
         if not self._resumed:
             return
         reader: Reader = open_reader(self.path)
-        while events := reader.read(self.state.seq):
+        while events := reader.read(self.state.seq, whole=False):
             self._ledger.known(events)
             for event in events:
                 if event.src is not None:

@@ -165,7 +165,7 @@ class MemoryReader:
     def head(self) -> Head:
         return self._recording.head
 
-    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
+    def read(self, after: int = 0, limit: int = 5000, *, whole: bool = True) -> list[Event]:
         rows = [row for batch in self._recording.batches for row in batch.rows if row[0] > after]
         return [loads(body, digest) for _, body, digest in rows[:limit]]
 

@@ -47,10 +47,13 @@ class Log:
                 self._found("time-back", f"event {seq} is timed {when:.6f} s, before {t:.6f} s", seq)
             else:
                 t = when
-            if sha256(digest + body.encode()).digest() != told and not broken:
-                broken = True  # everything behind the first break differs: naming it again says nothing
-                self._found("hash-chain", f"event {seq} is not what was stored: its hash does not fit", seq)
-            digest = told
+            digest = sha256(digest + body.encode()).digest()
+            if digest != told:  # of most hashes a store keeps the first bytes
+                if not (told and digest.startswith(told)) and not broken:
+                    broken = True  # everything behind the first break differs: naming it again says nothing
+                    self._found("hash-chain", f"event {seq} is not what was stored: its hash does not fit", seq)
+                if len(told) == len(digest):
+                    digest = told
             if ended is not None:
                 self._found("after-end", f"event {seq} comes after run.completed", seq)
             if late:

@@ -7,11 +7,12 @@ which event was changed; the whole ones hold the chain. It saves a tenth of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from durastream.events import chain
 from durastream.stores.protocols import Row
 
-__all__ = ["EACH", "is_whole", "shortened", "whole"]
+__all__ = ["EACH", "filled", "is_kept", "is_whole", "shortened"]
 
 EACH = 32
 """At least one hash of so many is whole."""
@@ -20,16 +21,22 @@ _KEPT = 4
 _WHOLE = 32
 
 
-def shortened(rows: Sequence[Row]) -> list[Row]:
-    """The rows of one batch as they are kept."""
-    if not rows:
-        return []
-    kept = [row if not row[0] % EACH else (row[0], row[1], row[2][:_KEPT]) for row in rows]
-    kept[-1] = rows[-1]
+def shortened(rows: Sequence[Row]) -> list[Any]:
+    """The values of one batch as they are kept and bound: seq, body and hash of each row after the other.
+
+    Hashes are byte arrays: `sqlite3` binds those as they are, and asks for an adapter of each `bytes`, which takes
+    longer than all else of a row.
+    """
+    kept: list[Any] = [None] * (3 * len(rows))
+    kept[0::3] = [row[0] for row in rows]
+    kept[1::3] = [row[1] for row in rows]
+    kept[2::3] = [bytearray(digest[:_KEPT] if seq % EACH else digest) for seq, _, digest in rows]
+    if rows:
+        kept[-1] = bytearray(rows[-1][2])
     return kept
 
 
-def whole(rows: Sequence[Row], before: bytes) -> list[Row]:
+def filled(rows: Sequence[Row], before: bytes) -> list[Row]:
     """Rows as they are kept, with whole hashes again; `before` is the hash of the event before the first.
 
     One that does not follow from what is before it is filled up with zeros: it fits no chain. Rows that hold anything
@@ -43,6 +50,11 @@ def whole(rows: Sequence[Row], before: bytes) -> list[Row]:
         found.append((seq, body, digest))
         before = digest if type(digest) is bytes else b""
     return found
+
+
+def is_kept(digest: object) -> bool:
+    """Whether it is a hash as it may be kept: whole, or the first bytes of it."""
+    return type(digest) is bytes and len(digest) in (_KEPT, _WHOLE)
 
 
 def is_whole(digest: object) -> bool:

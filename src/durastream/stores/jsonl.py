@@ -294,7 +294,7 @@ class JsonlReader:
         last = self._last()
         return Head(last.seq, last.hash) if last is not None else Head(0, genesis(self.run_id))
 
-    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
+    def read(self, after: int = 0, limit: int = 5000, *, whole: bool = True) -> list[Event]:
         if after < self._seq:
             self._rewind()
         found: list[Event] = []

@@ -140,8 +140,11 @@ class Reader(Protocol):
     def head(self) -> Head:
         """The last event stored."""
 
-    def read(self, after: int = 0, limit: int = 5000) -> list[Event]:
-        """At most `limit` events with a seq above `after`, in order; empty when there are none (yet)."""
+    def read(self, after: int = 0, limit: int = 5000, *, whole: bool = True) -> list[Event]:
+        """At most `limit` events with a seq above `after`, in order; empty when there are none (yet).
+
+        Without `whole` each has its hash as it is kept, which may be the first bytes of it: a fold needs none.
+        """
 
     def state(self, upto: int | None = None) -> RunState:
         """The state after event `upto`, or after the last, by the quickest way there is."""
