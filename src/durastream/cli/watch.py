@@ -81,6 +81,7 @@ def play(
         keys=keys,
         on_interrupt=interrupts.interrupt if interrupts is not None else None,
         player=player,
+        sleep=sleep,
     ).left
 
 

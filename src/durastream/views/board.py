@@ -13,9 +13,8 @@ from rich.text import Text
 from durastream.standing import Standing
 from durastream.views.frame import line, pair
 from durastream.views.keys import Keys, Signals
-from durastream.views.panels import STYLE
 from durastream.views.screen import Frame
-from durastream.views.words import MARK, duration, phrase
+from durastream.views.words import MARK, STYLE, duration, phrase
 
 __all__ = ["Board", "render", "show"]
 
