@@ -125,7 +125,7 @@ def test_where_frames_are_dear_there_are_fewer_of_them(log: Any, monkeypatch: py
             yield [log.add(0.0, "log.line", text="x")]
 
     live.show(batches(), state=RunState(), console=screen(), clock=clock)
-    assert 15 <= len(painted) <= 18, "a sixth of two seconds"
+    assert 20 <= len(painted) <= 26, "a quarter of two seconds"
 
 
 def test_only_the_rows_that_have_changed_are_written(log: Any) -> None:

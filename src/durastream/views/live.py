@@ -27,7 +27,7 @@ __all__ = ["Keys", "picture", "render", "show", "suitable", "summary"]
 PAINT_EVERY = 1 / 60
 """Seconds between two frames, at least."""
 
-_PAINTS_FOR = 1 / 6
+_PAINTS_FOR = 1 / 4
 """The share of the time that goes into painting at most; where frames are dear there are fewer of them."""
 
 _SLOWEST = 0.25

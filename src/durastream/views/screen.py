@@ -154,10 +154,12 @@ def _head(
 def _rule(state: RunState, style: str, width: int) -> Text:
     """The line under the head; as much of it is drawn thick as the plan is done."""
     done = sum(1 for entry in state.plan if entry["status"] in ("done", "skipped", "cancelled"))
-    thick = width * done // len(state.plan) if state.plan else 0
-    text = line("━" * thick, style)
-    text.append_text(line("─" * (width - thick), "dim"))
-    return text
+    return _drawn_rule(width * done // len(state.plan) if state.plan else 0, style, width)
+
+
+@lru_cache(maxsize=64)
+def _drawn_rule(thick: int, style: str, width: int) -> Text:
+    return line("━" * thick, style) + line("─" * (width - thick), "dim")
 
 
 def _about(state: RunState) -> str:
