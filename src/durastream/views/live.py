@@ -114,7 +114,8 @@ class _Screen:
     def run(self, batches: Batches, keys: Keys | None, on_interrupt: Callable[[], str] | None) -> bool:
         """Whether the viewer left before the events ended."""
         with ExitStack() as stack:
-            signals = stack.enter_context(Signals(take_interrupts=on_interrupt is not None))
+            taken = on_interrupt is not None
+            signals = stack.enter_context(Signals(take_interrupts=taken, keyboard=keys is not None))
             if keys is not None:
                 stack.enter_context(keys)
             stack.enter_context(self.painter.screen())
