@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from durastream.emulator import Emulator
 from durastream.events import Event
+from durastream.steps import Outline, Step
 
 __all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold", "fork", "summary"]
 
@@ -192,53 +193,6 @@ class Message:
         return message
 
 
-class Step:
-    """A step of work. `status` is `active` until it is completed; `started` is in seconds of the run."""
-
-    __slots__ = (
-        "duration",
-        "error",
-        "fraction",
-        "input",
-        "kind",
-        "message",
-        "output",
-        "parent",
-        "started",
-        "status",
-        "step_id",
-        "title",
-    )
-
-    def __init__(self, step_id: str, title: str, kind: str, started: float | None) -> None:
-        self.step_id = step_id
-        self.title = title
-        self.kind = kind
-        self.status = "active"
-        self.parent: str | None = None
-        self.started = started
-        self.duration: float | None = None
-        self.error: str | None = None
-        self.message: str | None = None
-        self.fraction: float | None = None
-        self.input: Any = None
-        self.output: Any = None
-
-    def dump(self) -> dict[str, Any]:
-        """What is known of it; a run can have ten thousand, so what is not known is left out."""
-        return {name: value for name in _STEP_FIELDS if (value := getattr(self, name)) is not None}
-
-    @classmethod
-    def load(cls, saved: Mapping[str, Any]) -> Step:
-        step = cls(saved["step_id"], saved["title"], saved["kind"], None)
-        for name, value in saved.items():
-            setattr(step, name, value)
-        return step
-
-
-_STEP_FIELDS = tuple(sorted(Step.__slots__))
-
-
 class RunState:
     """Everything a view shows. Read it freely; only `apply` changes it."""
 
@@ -255,6 +209,7 @@ class RunState:
         "malformed",
         "malformed_seq",
         "messages",
+        "outlined",
         "plan",
         "plan_seq",
         "reasoning",
@@ -287,6 +242,8 @@ class RunState:
         self.plan: list[dict[str, Any]] = []
         self.plan_seq: int | None = None
         self.steps: dict[str, Step] = {}
+        self.outlined: Outline | None = None
+        """Kept up with the steps once somebody has asked for the outline; whoever only folds pays nothing for it."""
         self.messages: dict[str, Message] = {}
         self.reasoning = Message("reasoning", "reasoning")
         self.sources: dict[str, dict[str, Any]] = {}
@@ -326,6 +283,13 @@ class RunState:
             elif message.length or last is None:
                 last = message
         return last if last is not None and (last.length or printed is None) else printed
+
+    @property
+    def outline(self) -> Outline:
+        """The steps by what they are under, and those that are open."""
+        if self.outlined is None:
+            self.outlined = Outline(self.steps)
+        return self.outlined
 
     @property
     def open_steps(self) -> list[Step]:
@@ -454,6 +418,11 @@ class RunState:
         step = Step(step_id, _str(data["title"]), _str(data.get("kind", "task")), t)
         step.parent = data.get("parent")
         step.input = data.get("input")
+        if self.outlined is not None:
+            if step_id in self.steps:
+                self.outlined = None  # begun again, maybe elsewhere
+            else:
+                self.outlined.begin(step, self.steps)
         self.steps[step_id] = step
 
     def _step_completed(self, data: dict[str, Any], t: float) -> None:
@@ -461,12 +430,18 @@ class RunState:
         step = self.steps.get(step_id)
         if step is None:
             step = self.steps[step_id] = Step(step_id, _str(data.get("title", step_id)), "task", None)
-        step.status = _str(data["status"])
+            self.outlined = None
+        before, step.status = step.status, _str(data["status"])
         step.output = data.get("output")
         step.error = data.get("error")
         step.duration = data.get("duration")
         if step.duration is None and step.started is not None:
             step.duration = round(t - step.started, 6)
+        if self.outlined is not None:
+            if before == "active" and step.status != "active":
+                self.outlined.end(step)
+            else:
+                self.outlined = None
 
     def _usage(self, data: dict[str, Any]) -> None:
         key = f"{_str(data.get('scope', 'run'))}/{_str(data.get('model') or '')}"

@@ -22,6 +22,7 @@ from durastream.stores import Reader
 __all__ = ["Timeline"]
 
 _BATCH = 5000
+_LOOK = 500
 
 
 class Timeline:
@@ -32,6 +33,7 @@ class Timeline:
         self._seqs = array("q")
         self._times = array("d")
         self._markers: tuple[int, list[Marker]] = (-1, [])
+        self._latest: tuple[int, RunState] = (-1, RunState())
 
     def last(self) -> int:
         """The seq of the last event stored."""
@@ -44,6 +46,12 @@ class Timeline:
     def state(self, seq: int) -> RunState:
         """The state after an event."""
         return self._reader.state(seq) if seq > 0 else RunState()
+
+    def _now(self) -> RunState:
+        """The state at the end, not to be changed: kept with its text, so that searching on costs no more reading."""
+        if self._latest[0] != (last := self.last()):
+            self._latest = last, self.state(last)
+        return self._latest[1]
 
     def before(self, t: float) -> int:
         """The seq of the last event before a time, in seconds of the run; 0 when there is none."""
@@ -75,13 +83,23 @@ class Timeline:
         """The steps in the order in which they began."""
         last = self.last()
         if self._markers[0] != last:
-            steps = self.state(last).steps.values()
+            steps = self._now().steps.values()
             marks = [Marker(s.step_id, s.title, s.started) for s in steps if _is_time(s.started)]
             self._markers = last, sorted(marks, key=lambda mark: mark.t)
         return self._markers[1]
 
     def began(self, marker: Marker) -> int:
         """The seq of the event that began a step."""
+        after = self.before(marker.t)
+        while events := self._reader.read(after, _LOOK):
+            for event in events:
+                if event.t > marker.t:
+                    break
+                if event.type == "step.started" and event.data.get("step_id") == marker.step_id:
+                    return event.seq
+            if events[-1].t > marker.t:
+                break
+            after = events[-1].seq
         return self._reached(lambda state: marker.is_begun(state)) or self.last()
 
     def ended(self, marker: Marker) -> int:
@@ -92,7 +110,12 @@ class Timeline:
         """The seq of the event with which something came to hold that holds from there on."""
         snapshots = self._reader.snapshots()
         place = bisect_left(snapshots, True, key=lambda seq: holds(self.state(seq)))
-        state = self.state(snapshots[place - 1] if place else 0)
+        low = snapshots[place - 1] if place else 0
+        high = snapshots[place] if place < len(snapshots) else self.last()
+        while snapshots and high - low > _BATCH:
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(self.state(middle)) else (middle, high)
+        state = self.state(low)
         while events := self._reader.read(state.seq, _BATCH if state.seq else 500):
             for event in events:
                 state.apply(event)
@@ -133,7 +156,7 @@ class Timeline:
         Looks into the steps and texts as they are now: what was taken back is not found.
         """
         pattern = re.compile(re.escape(words), re.IGNORECASE)
-        now, then = self.state(self.last()), self.state(after)
+        now, then = self._now(), self.state(after)
         found = [self._find_step(pattern, then)]
         for message in (*now.messages.values(), now.reasoning):
             known = _same(then, message)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from tests.benchmarks import adapters, idle, latency, starting, throughput, writing
+from tests.benchmarks import adapters, idle, latency, starting, throughput, viewing, writing
 from tests.benchmarks.bench import Bench, NotMeasured, others_busy
 from tests.benchmarks.figures import Row, table
 
@@ -27,7 +27,10 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "idle": (idle.waiting,),
     "seq": (starting.long_output,),
     "events": (throughput.events,),
-    "frame": (throughput.first_frame,),
+    "frame": (viewing.first_frame,),
+    "paint": (viewing.painting,),
+    "seek": (viewing.seeking,),
+    "viewers": (viewing.hundred_viewers,),
     "adapters": (adapters.reading,),
 }
 

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.bench import Bench, NotMeasured, end, holder, memory_peak, wait_until
+from tests.benchmarks.bench import Bench, NotMeasured, end, holder, memory_peak
 from tests.benchmarks.figures import Row, at_least, at_most, ratio, spread
-from tests.benchmarks.latency import Screen
 
 from durastream.follow import read_all
 from durastream.spool import Spool, spools
 from durastream.state import RunState, fold
 from durastream.stores.folder import open_reader
 
-__all__ = ["events", "first_frame", "prepare"]
+__all__ = ["FEED", "FEED_AND_STAY", "events", "prepare"]
 
 _TEXT = """the of and to in is that for it as with was on are by this be at from or an which model answer search result
 because however source evidence report between temperature measured, according document. question value number has its
@@ -32,9 +31,9 @@ who get go me when make can like time no just him know take people into year you
 then now look only come over think also back after use two how our work first well way even new want any these give day
 most us café 23 1,024 2026-11-23 https://example.org/a"""
 _WORDS = _TEXT.split()
-_FEED = 'cat "$1" >> "$DURASTREAM_EVENTS"'
+FEED = 'cat "$1" >> "$DURASTREAM_EVENTS"'
 _LAST = r'{"type":"text.delta","data":{"message_id":"answer","text":"\nw000000x\n"}}'
-_FEED_AND_STAY = f"""{_FEED}; printf '%s\\n' '{_LAST}' >> "$DURASTREAM_EVENTS"; sleep 300"""
+FEED_AND_STAY = f"""{FEED}; printf '%s\\n' '{_LAST}' >> "$DURASTREAM_EVENTS"; sleep 300"""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _record(bench: Bench, made: Prepared, store: Path, log: str) -> tuple[float,
     os.sync()
     known = set(store.iterdir())
     began = time.monotonic()
-    words = bench.wrapped(store, "sh", "-c", _FEED, "feed", made.path, options=("--log", log))
+    words = bench.wrapped(store, "sh", "-c", FEED, "feed", made.path, options=("--log", log))
     process = bench.start(words, stderr=subprocess.PIPE)
     spool: Spool | None = None
     pid, peak = None, 0
@@ -271,26 +270,3 @@ def _verified(bench: Bench, run_id: str, store: Path) -> tuple[float, int]:
         raise NotMeasured(f"verify ended with {process.returncode}")
     end(process)
     return took, peak
-
-
-def first_frame(bench: Bench) -> Iterator[Row]:
-    """From the start of `attach` to the last words of the draft on the screen, for a short and a long running run."""
-    for count in (1000, bench.pick(1_000_000, 20_000)):
-        bench.check_time()
-        made = prepare(bench, count)
-        delays = []
-        with bench.running(bench.store(), "sh", "-c", _FEED_AND_STAY, "feed", made.path) as spool:
-            db = sqlite3.connect(f"file:{bench.recording(spool)}?mode=ro", uri=True, isolation_level=None)
-            wait_until(lambda db=db, count=count: _head(db) >= count + 2, "the events were not stored", 120)
-            db.close()
-            for _ in range(bench.pick(5, 2)):
-                bench.wait_for_quiet()
-                with Screen(bench, "attach", spool.run_id, "--store", spool.store, "--view", "live") as screen:
-                    wait_until(lambda screen=screen: 0 in screen.seen, "attach did not show the draft")
-                    delays.append(screen.seen[0] - screen.began)
-        what = f"first frame of attach, running run of {count:,} events"
-        yield Row("frame", what, spread(delays, " ms", 1000), samples={"delay": delays})
-
-
-def _head(db: sqlite3.Connection) -> int:
-    return db.execute("select coalesce(max(seq), 0) from log").fetchone()[0]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 
 import pytest
-from cli_kit import Cli, eventually
+from cli_kit import CLI, Cli, eventually
+from rich.console import Console
 
 from durastream.board import Board
+from durastream.errors import RecordingError
 from durastream.standing import Standing
 from durastream.stores import FolderStore
 from durastream.views.board import render
+from durastream.views.keys import Keys
 
 AGENT = """
 import json, os, sys, time
@@ -126,6 +131,72 @@ def test_a_look_reads_only_what_is_new(ds: Cli, monkeypatch: pytest.MonkeyPatch)
     assert board.look()[0].status == "completed"
     os.unlink(ds.store / f"{run_id}.db")
     assert len(board.look()) == 3
+
+
+def test_the_table_ends_with_ctrl_c_wherever_one_is(ds: Cli) -> None:
+    ds("run", "--name", "ended", "--", "sh", "-c", "echo what it said")
+    table = ds.terminal("list", "--watch")
+    table.until("Enter attach")
+    table.press("\x03")
+    assert table.wait() == 0
+    assert table.restored()
+    table = ds.terminal("list", "--watch")
+    table.until("Enter attach")
+    table.press("\r")
+    table.until("a key goes back to the table")
+    table.press("\x03")
+    assert table.wait() == 130
+    assert table.restored()
+    assert b"Traceback" not in table.raw
+    run_id, flag = ds.waiting(before="print('up', flush=True)\n")
+    table = ds.terminal("list", "--watch")
+    table.until("1 running", "Enter attach")
+    table.press("\r")
+    table.until("up", "q leave")
+    table.press("\x03")
+    table.until("1 running of 2", "Enter attach")
+    table.press("\r\x03\x03\x03")  # while it goes from one to the other, and impatiently
+    assert table.wait() in (0, 130)
+    assert table.restored()
+    flag.touch()
+    ds.finished(run_id)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_table_and_the_terminal_is_as_it_was(ds: Cli, number: signal.Signals) -> None:
+    ds("run", "--name", "ended", "--", "true")
+    table = ds.terminal("list", "--watch")
+    table.until("Enter attach")
+    table.process.send_signal(number)
+    assert table.wait() in (0, 128 + number, -number)
+    assert table.restored()
+    assert b"Traceback" not in table.raw
+
+
+def test_ctrl_c_is_heard_where_it_was_ignored_before(ds: Cli) -> None:
+    """A shell starts what it puts into the background so; brought to the front it has the keyboard all the same."""
+    ds("run", "--name", "ended", "--", "true")
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    table = ds.in_terminal([sys.executable, "-c", ignoring, *CLI, "list", "--watch"])
+    table.until("Enter attach")
+    table.press("\x03")
+    assert table.wait() == 0
+    assert table.restored()
+
+
+def test_an_error_of_the_store_ends_the_table_in_a_sentence(ds: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from durastream.views import board as view
+
+    def broken(details: int) -> list[Standing]:
+        raise RecordingError("the store is gone")
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=40, height=8, _environ={"TERM": "xterm"})
+    with pytest.raises(RecordingError, match="the store is gone"):
+        view.show(broken, console=console, keys=Keys(-1))
+    assert out.getvalue().endswith("\x1b[?1049l")
 
 
 def runs(count: int) -> list[Standing]:

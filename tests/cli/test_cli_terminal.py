@@ -427,6 +427,24 @@ def test_ctrl_z_gives_the_shell_back_and_fg_the_picture(ds: Cli, tmux: Tmux) -> 
     assert "\n-echo" not in tmux.until("\nshell is back")
 
 
+def test_ctrl_z_and_ctrl_c_in_the_table_of_runs_give_the_shell_back(ds: Cli, tmux: Tmux) -> None:
+    ds("run", "--name", "ended", "--", "true")
+    tmux.until("bash-")
+    tmux.type("ds list --watch", "Enter")
+    tmux.until("0 running of 1", "Enter attach")
+    tmux.type("C-z")
+    tmux.until("Stopped")
+    tmux.until_prompt()
+    tmux.type("fg", "Enter")
+    tmux.until("0 running of 1", "Enter attach")
+    tmux.type("C-c")
+    tmux.until_prompt()
+    tmux.type("clear; stty -a | grep -ow -e '-echo' -e '-icanon'; jobs; echo; echo shell is back", "Enter")
+    shown = tmux.until("\nshell is back")
+    assert "\n-echo" not in shown
+    assert "Running" not in shown
+
+
 def test_a_killed_multiplexer_leaves_the_run_alone(ds: Cli, tmux: Tmux) -> None:
     script = ds.folder / "plans.py"
     script.write_text(PLANS, encoding="utf-8")

@@ -295,6 +295,36 @@ def test_a_replay_plays_a_part_of_the_terminal_and_tells_of_a_silence_that_is_cu
     assert b"not any more" not in terminal.raw
 
 
+def test_the_keys_play_a_terminal_as_they_play_any_recording(ds: Cli) -> None:
+    told = [("terminal.resized", {"columns": 80, "rows": 24}, 0.0)]
+    told += [("terminal.output", {"text": f"line {number}\r\n"}, 10.0 * number) for number in range(1, 11)]
+    path = recorded(ds.folder, scripted(told, exit_status={"exit_code": 0}))
+    terminal = ds.terminal("replay", str(path), "--speed", "0.1x", "--idle-limit", "off")
+    terminal.press(" ")
+    for key, shown, absent in (
+        (" ", "❚❚ 0:00 / 1:40", "line 1"),
+        ("5", "0:50 / 1:40", "line 6"),
+        ("\x1b[D", "0:45 / 1:40", "line 5"),
+        ("\x1b[C", "0:50 / 1:40", "line 6"),
+        (".", "line 6", "line 7"),
+        ("+", "0.25x", "line 7"),
+        ("-", "0.1x", "line 7"),
+        ("?", "space pause", "line 7"),
+        ("\x1b[H", "❚❚ 0:00", "line 1"),
+        ("\x1b[F", "line 10", "nothing"),
+    ):
+        if key == " ":
+            eventually(lambda: terminal.read() or "❚❚" in terminal.text, "the pause")
+        else:
+            terminal.press(key)
+        terminal.until(shown)
+        eventually(lambda absent=absent: terminal.read() or absent not in terminal.text, "no more than that")
+    assert [f"line {number}" in terminal.text for number in range(1, 11)] == [True] * 10
+    terminal.press("q")
+    assert terminal.wait() == 0
+    assert terminal.restored()
+
+
 @LOGS
 def test_the_plain_view_has_the_lines_that_scrolled_away_and_those_that_stand(ds: Cli, log: str) -> None:
     done = ds("run", "--tty", "--log", log, "--view", "plain", "--", "sh", "-c", "seq 1 40; printf '\\033[1mbold'")

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from durastream.events import Event
 from durastream.state import RunState
+from durastream.testing import FakeClock
 from durastream.views import Outcome, live
 from durastream.views import keys as keyboard
 from durastream.views.live import Keys
@@ -74,7 +75,7 @@ def frames(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return painted
 
 
-def test_events_are_folded_as_they_come_and_painted_thirty_times_a_second(
+def test_events_are_folded_as_they_come_and_painted_sixty_times_a_second(
     log: Any, frames: list[dict[str, Any]]
 ) -> None:
     clock, state = Clock(), RunState()
@@ -86,7 +87,86 @@ def test_events_are_folded_as_they_come_and_painted_thirty_times_a_second(
             clock.time += 0.001
 
     assert live.show(batches(), state=state, console=screen(), clock=clock) == Outcome(left=False)
-    assert 29 <= len(frames) <= 31
+    assert 58 <= len(frames) <= 61
+
+
+def test_an_event_that_comes_soon_after_a_frame_is_shown_as_soon_as_the_next_may_be(
+    log: Any, frames: list[dict[str, Any]]
+) -> None:
+    clock = FakeClock(1000.0)
+    shown: list[tuple[int, float]] = []
+
+    def batches() -> Iterator[Sequence[Event]]:
+        for number in range(5):
+            yield [log.add(0.0, "log.line", text="x")]
+            shown.append((frames[-1]["seq"], clock.now))
+            clock.now += 0.005 if number < 3 else 1.0
+
+    live.show(batches(), state=RunState(), console=screen(), clock=clock, sleep=clock.sleep)
+    assert [seq for seq, _ in shown] == [1, 2, 3, 4, 5]
+    frame = live.PAINT_EVERY
+    assert [at - 1000.0 for _, at in shown] == pytest.approx([frame * n for n in (1, 2, 3, 4)] + [frame * 4 + 1.0])
+
+
+def test_where_frames_are_dear_there_are_fewer_of_them(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, painted = FakeClock(1000.0), []
+    original = live.render
+
+    def dear(state: RunState, **options: Any) -> Any:
+        painted.append(clock.now)
+        clock.now += 0.02
+        return original(state, **options)
+
+    monkeypatch.setattr(live, "render", dear)
+
+    def batches() -> Iterator[Sequence[Event]]:
+        while clock.now < 1002.0:
+            clock.now += 0.01
+            yield [log.add(0.0, "log.line", text="x")]
+
+    live.show(batches(), state=RunState(), console=screen(), clock=clock)
+    assert 20 <= len(painted) <= 26, "a quarter of two seconds"
+
+
+def test_only_the_rows_that_have_changed_are_written(log: Any) -> None:
+    out, clock = io.StringIO(), Clock()
+    written: list[str] = []
+
+    def batches() -> Iterator[Sequence[Event]]:
+        log.start().plan(0.0, 0, "Find papers")
+        log.add(0.0, "log.line", text="the first line")
+        clock.time += 1
+        yield log.events
+        for number in range(3):
+            out.truncate(out.seek(0))
+            clock.time += 1
+            yield [log.add(1.0, "log.line", text=f"line {number}")]
+            written.append(out.getvalue())
+
+    live.show(batches(), state=RunState(), console=screen(out), clock=clock)
+    for number, text in enumerate(written):
+        assert f"line {number}" in text
+        assert "Find papers" not in text, "it stands there already"
+        assert "\x1b[2J" not in text
+
+
+def test_a_window_of_another_size_and_ctrl_l_paint_it_all_anew(log: Any) -> None:
+    out, clock, console = io.StringIO(), Clock(), screen()
+    console.file = out
+    whole: list[bool] = []
+
+    def batches() -> Iterator[Sequence[Event]]:
+        yield log.start().events
+        for number in range(4):
+            out.truncate(out.seek(0))
+            clock.time += 1
+            if number == 2:
+                console.size = (50, 12)
+            yield [log.add(1.0, "log.line", text="x")]
+            whole.append("\x1b[2J" in out.getvalue() and "review" in out.getvalue())
+
+    live.show(batches(), state=RunState(), console=console, clock=clock, keys=Typed("", [], ["\x0c"]))
+    assert whole == [False, True, True, False]
 
 
 def test_ticks_repaint_once_a_second_and_tell_the_silence(log: Any, frames: list[dict[str, Any]]) -> None:

@@ -67,12 +67,10 @@ def test_a_run_with_a_plan(log: Any, printed: Any) -> None:
 review  k3v9p2                                                   ● running  0:10
 some-model                        12.3k tokens in · 98 out · $0.0420 · 11 events
 ━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────────────────────────
-plan      ✓ Find papers
-1/3       ▶ Read them
+plan      ✓ Find papers                                           1 step   1.2 s
+1/3       ▶ Read them                                           0/1 step     7 s
+            ▶ fetch the log  45% 1.2 MB                             tool     7 s
           · Write
-
-steps     ✓ search: durable streaming                               tool   1.2 s
-1/2       ▶ fetch the log  45% 1.2 MB                               tool     7 s
 
 checks    ✓ links resolve                                                   0.95
 
@@ -84,6 +82,8 @@ draft     Result
           • ma
 
 sources 1  1 The Log  https://example.org/log
+
+
 
 
 
@@ -230,8 +230,8 @@ def test_two_hundred_steps_show_what_runs_and_what_came_last(log: Any, printed: 
     assert printed(live.render(log.state(), width=50, height=10, now=200.0), 50) == snapshot("""\
 review                             ● running  3:20
                                         399 events
-steps     ▶ step 3                    tool    3:17
-198/200   ▶ step 150                  tool    50 s
+steps     ▶ step 3                    tool  ⠋ 3:17
+198/200   ▶ step 150                  tool  ⠋ 50 s
           ✓ step 195                  tool   0.5 s
           ✓ step 196                  tool   0.5 s
           ✓ step 197                  tool   0.5 s
@@ -239,6 +239,146 @@ steps     ▶ step 3                    tool    3:17
           ✓ step 199                  tool   0.5 s
 
 """)
+
+
+def test_steps_are_nested_under_their_entries_and_two_hundred_are_folded(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 2, *(f"Part {number}" for number in range(30)), type_="plan.created")
+    log.add(0.1, "step.started", step_id="early", title="look", kind="tool", parent="0")
+    log.add(0.9, "step.completed", step_id="early", status="failed", error="no such page")
+    for number in range(200):
+        parent = "2" if number % 50 else "s1"
+        log.add(1.0 + number, "step.started", step_id=f"s{number}", title=f"fetch {number}", kind="tool", parent=parent)
+        if number not in (100, 199):
+            status = "failed" if number == 42 else "ok"
+            log.add(1.5 + number, "step.completed", step_id=f"s{number}", status=status, error="404")
+    log.add(201.0, "step.started", step_id="other", title="tidy up", kind="tool")
+    assert printed(live.render(log.state(), width=70, height=20, now=202.3, run_id="k3v9p2"), 70) == snapshot("""\
+review  k3v9p2                                         ● running  3:22
+                                                            403 events
+━━━━──────────────────────────────────────────────────────────────────
+plan      ✓ Part 0  1 failed                            1 step   0.8 s
+2/30      ✓ Part 1
+          ▶ Part 2  1 failed                     197/199 steps  ⠇ 3:20
+            … 194 more
+            ✗ fetch 42                                    tool   0.5 s
+              404
+            ▶ fetch 100                                   tool  ⠇ 1:41
+            ✓ fetch 197                                   tool   0.5 s
+            ✓ fetch 198                                   tool   0.5 s
+            ▶ fetch 199                                   tool   ⠇ 2 s
+          · Part 3
+          · Part 4
+          · Part 5
+          ↓ 24 more
+
+steps 1/2 ▶ tidy up                                       tool   ⠇ 1 s
+
+""")
+
+
+def test_an_entry_that_is_a_step_of_its_own_says_how_long_it_takes_and_why_it_failed(log: Any, printed: Any) -> None:
+    log.start().plan(0.1, 1, "Find", "Read", "Write", type_="plan.created")
+    log.add(1.0, "step.started", step_id="0", title="Find", kind="plan")
+    log.add(1.1, "step.started", step_id="a", title="search", kind="tool", parent="0")
+    log.add(2.0, "step.completed", step_id="a", status="ok")
+    log.add(3.0, "step.completed", step_id="0", status="failed", error="nothing found")
+    log.add(3.0, "step.started", step_id="1", title="Read", kind="plan")
+    log.add(3.1, "step.started", step_id="b", title="think", kind="model", parent="1")
+    log.add(3.2, "step.started", step_id="b1", title="a closer look", kind="model", parent="b")
+    assert printed(live.render(log.state(), width=70, height=12, now=5.0), 70) == snapshot("""\
+review                                                 ● running  0:05
+                                                              9 events
+━━━━━━━━━━━━━━━━━━━━━━━───────────────────────────────────────────────
+plan      ✓ Find  nothing found                         1 step   2.0 s
+1/3       ▶ Read                                     0/2 steps   ⠋ 2 s
+            ▶ think                                       model  ⠋ 1 s
+              ▶ a closer look                             model  ⠋ 1 s
+          · Write
+
+
+
+
+""")
+
+
+def test_what_runs_turns_while_events_come_and_stands_still_in_silence(log: Any) -> None:
+    log.start().add(1.0, "step.started", step_id="s", title="search", kind="tool")
+
+    def shown(now: float) -> str:
+        return str(live.render(log.state(), width=60, height=8, now=now).lines[2].plain[-6:])
+
+    assert len({shown(now / 10) for now in range(11, 24)}) > 5
+    assert shown(6.0) == "   5 s"
+
+
+def test_a_diverged_answer(log: Any, printed: Any) -> None:
+    log.start().add(1.0, "text.delta", message_id="a", text="It is 41.")
+    log.add(2.0, "run.declared", status="completed", answer={"message_id": "a", "text": "It is 42."})
+    found = [
+        {"code": "answer-differs", "severity": "error", "message": "the answer differs at character 7: '1' for '2'"}
+    ]
+    answer = {"message_id": "a", "length": 9, "text": "It is 41."}
+    log.add(2.0, "run.completed", status="completed", exit_code=0, reconciled=False, findings=found, answer=answer)
+    assert printed(live.render(log.state(), width=60, height=12), 60) == snapshot("""\
+review                                     ✓ completed  0:02
+                                                    4 events
+────────────────────────────────────────────────────────────
+result    ✓ completed · exit code 0
+          ✗ not reconciled: 1 finding
+          ! the answer differs at character 7: '1' for '2'
+
+answer    It is 41.
+
+
+
+
+""")
+
+
+def test_text_from_right_to_left_stays_in_its_order_and_in_its_columns(log: Any, printed: Any) -> None:
+    log.start("סקירה")
+    log.plan(0.1, 1, "חיפוש מאמרים", "قراءة المصادر", type_="plan.created")
+    log.add(1.0, "text.delta", message_id="a", text="שלום world \u202egnorw\u202c مرحبا بالعالم 1 2 3")
+    shown = printed(live.render(log.state(), width=50, height=12, now=2.0), 50)
+    assert shown == snapshot("""\
+סקירה                              ● running  0:02
+                                          3 events
+━━━━━━━━━━━━━━━━━━━━━━━━━─────────────────────────
+plan      ✓ חיפוש מאמרים
+1/2       ▶ قراءة المصادر
+
+draft     שלום world <U+202E>gnorw<U+202C> مرحبا
+38 ch.    بالعالم 1 2 3
+
+
+
+
+""")
+    assert max(cell_len(part) for part in shown.split("\n")) <= 50
+    assert "\u202e" not in shown
+
+
+def test_emoji_with_all_their_parts_stay_in_their_columns(log: Any, printed: Any) -> None:
+    log.start("🚀 launch")
+    log.plan(0.1, 1, "✅ done", "⚠\ufe0f careful", "🏳\ufe0f flag", type_="plan.created")
+    log.add(1.0, "text.delta", message_id="a", text="👍🏽 🇩🇪 👨\u200d👩\u200d👧 1\ufe0f\u20e3 " * 3)
+    shown = printed(live.render(log.state(), width=50, height=12, now=2.0), 50)
+    assert shown == snapshot("""\
+🚀 launch                          ● running  0:02
+                                          3 events
+━━━━━━━━━━━━━━━━──────────────────────────────────
+plan      ✓ ✅ done
+1/3       ▶ ⚠ careful
+          · 🏳 flag
+
+draft     👍🏽 🇩🇪 👨<U+200D>👩<U+200D>👧 1<U+FE0F>⃣
+48 ch.    👍🏽 🇩🇪 👨<U+200D>👩<U+200D>👧 1<U+FE0F>⃣
+          👍🏽 🇩🇪 👨<U+200D>👩<U+200D>👧 1<U+FE0F>⃣
+
+
+""")
+    assert max(cell_len(part) for part in shown.split("\n")) <= 50
 
 
 def test_wide_characters_stay_in_their_columns(log: Any, printed: Any) -> None:
@@ -254,7 +394,7 @@ def test_wide_characters_stay_in_their_columns(log: Any, printed: Any) -> None:
 plan      ✓ 論文を探す
 1/2       ▶ それらを読んで、主張を抜き出して、比 …
 
-steps 0/1 ▶ 検索、耐久ストリーミン …  tool     2 s
+steps 0/1 ▶ 検索、耐久ストリーミン …  tool   ⠼ 2 s
 
 draft     各表示は保存されたイベントから描画されま
 28 ch.    す。👩<U+200D>💻 é

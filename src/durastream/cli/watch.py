@@ -81,6 +81,7 @@ def play(
         keys=keys,
         on_interrupt=interrupts.interrupt if interrupts is not None else None,
         player=player,
+        sleep=sleep,
     ).left
 
 
@@ -272,10 +273,9 @@ def replay(
 def _replay_terminal(reader: Reader, state: RunState, **how: Any) -> bool:
     from durastream.player import Player
     from durastream.timeline import Timeline
-    from durastream.views.words import shortened
 
     player = Player(Timeline(reader), state, clock=time.monotonic, sleep=time.sleep, **how)
-    return show_terminal(player, state, silence=lambda: shortened(player.silence, player.idle_limit))
+    return show_terminal(player, state, player=player)
 
 
 def _replay_raw(batches: Batches, reader: Reader) -> bool:

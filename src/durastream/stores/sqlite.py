@@ -239,6 +239,14 @@ def _flat(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
 
 
+_FAR = 4000
+"""From how many events on it is quicker to read their text out of the chunks."""
+
+_LAST_CHUNK = "select max(seq) from message_chunks where message_id = ? and seq > ? and seq <= ?"
+_NO_TEXT = """select body from log where seq > ? and seq <= ? and
+(seq = ? or substr(body, instr(body, '"type":"') + 8, 11) not in ('text.delta"', 'reasoning.d')) order by seq"""
+
+
 class SqliteReader:
     """Reads a `.db` recording, finished or while it is written. Opens when asked something, `close` lets go."""
 
@@ -419,14 +427,44 @@ class SqliteReader:
 
     def state(self, upto: int | None = None) -> RunState:
         upto = self.head().seq if upto is None else upto
+        state = self._at_snapshot(upto)
+        if upto - state.seq >= _FAR:
+            try:
+                self._pass_text(state, upto)
+            except (*_UNREADABLE, Damaged):
+                state = self._at_snapshot(upto)
+        return self._fold_on(state, upto)
+
+    def _at_snapshot(self, upto: int) -> RunState:
+        """The state at the last snapshot that can be read up to a seq; before the first event without one."""
         near = self._query("select max(seq) from snapshots where seq <= ?", upto)[0][0]
-        state = RunState()
         if near:
             try:
-                state = self._snapshot(near, lazy=True)
+                return self._snapshot(near, lazy=True)
             except Damaged as error:
                 self._tell(-near, str(error))
-        return self._fold_on(state, upto)
+        return RunState()
+
+    def _pass_text(self, state: RunState, upto: int) -> None:
+        """Take a state on to the end of a batch near `upto`: nine of ten events are text, which is there in chunks.
+
+        Raises Damaged, or what an event or chunk that cannot be read raises; the state is then of no use.
+        """
+        after, ids = state.seq, [REASONING, *(row[0] for row in self._query("select message_id from messages"))]
+        ends = [self._query(_LAST_CHUNK, id_, after, upto)[0][0] or 0 for id_ in ids]
+        if (end := max(ends)) <= after:
+            return
+        for event in loads_many((body, b"") for (body,) in self._query(_NO_TEXT, after, end, end)):
+            if event.type in ("text.delta", "reasoning.delta"):
+                state.seq, state.ts, state.t = event.seq, event.ts, event.t
+            else:
+                state.apply(event)
+        if state.seq != end:
+            raise Damaged(f"{self.path}: event {end} is missing")
+        for id_, last in zip(ids, ends, strict=True):
+            if last > after:
+                message = state.reasoning if id_ == REASONING else state.messages[id_]
+                message.append(self._text(id_, max(after, message.since), end))
 
     def _fold_on(self, state: RunState, upto: int) -> RunState:
         while state.seq < upto:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from durastream.standing import Standing
 from durastream.views.frame import line, pair
 from durastream.views.keys import Keys, Signals
-from durastream.views.panels import STYLE
+from durastream.views.paint import Painter
 from durastream.views.screen import Frame
-from durastream.views.words import MARK, duration, phrase
+from durastream.views.words import MARK, STYLE, duration, phrase
 
 __all__ = ["Board", "render", "show"]
 
@@ -88,17 +86,17 @@ def show(
 
     `q` and Ctrl-C leave.
     """
-    screen = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-    with Signals() as signals, keys, screen as live:
+    painter = Painter(console)
+    with Signals(keyboard=True) as signals, keys, painter.screen():
         try:
-            return _choose(board, live, console, keys, signals, title, chosen, wall)
-        except (KeyboardInterrupt, OSError):
+            return _choose(board, painter, console, keys, signals, title, chosen, wall)
+        except KeyboardInterrupt:
             return ""
 
 
 def _choose(
     board: Board,
-    live: Live,
+    painter: Painter,
     console: Console,
     keys: Keys,
     signals: Signals,
@@ -119,10 +117,13 @@ def _choose(
         now = wall()
         if painted != (shown := (runs, chosen, int(now), width, height)):
             painted = shown
-            live.update(render(runs, width=width, height=height, now=now, chosen=chosen, title=title), refresh=True)
+            frame = render(runs, width=width, height=height, now=now, chosen=chosen, title=title)
+            painter.paint(frame.lines, (width, height))
+            if painter.gone:
+                return ""
         keys.wait(LOOK_EVERY)
         if signals.suspend or signals.resumed:
-            _pause(console, keys, signals)
+            _pause(painter, keys, signals)
             painted = None
         if signals.take_interrupt():
             return ""
@@ -137,15 +138,12 @@ def _choose(
             chosen = ids[place] if ids else ""
 
 
-def _pause(console: Console, keys: Keys, signals: Signals) -> None:
+def _pause(painter: Painter, keys: Keys, signals: Signals) -> None:
     """Ctrl-Z: give the terminal back, stop, and take it again when the process goes on."""
     if signals.suspend:
-        console.set_alt_screen(False)
-        console.show_cursor(True)
+        painter.give_back()
         keys.give_back()
         signals.stop_here()
     signals.resumed = False
-    with suppress(OSError):
-        keys.take()
-        console.set_alt_screen(True)
-        console.show_cursor(False)
+    keys.take()
+    painter.take()

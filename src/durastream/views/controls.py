@@ -12,6 +12,7 @@ from durastream.events import Event
 from durastream.player import Player
 from durastream.state import RunState
 from durastream.views.look import Look
+from durastream.views.moves import moves
 from durastream.views.progress import progress_of
 from durastream.views.zoom import move, panels
 
@@ -34,7 +35,7 @@ class Controls:
         self._player = player
         self._words = ""
         self._held = False
-        self._moves = {**self._views(), **(_moves(player) if player is not None else {})}
+        self._moves = {**self._views(), **(moves(player) if player is not None else {})}
 
     def press(self, key: str) -> bool:
         """Do what a key asks for; returns whether it asks to leave."""
@@ -135,23 +136,3 @@ class Controls:
             if self.look.event is not None and self.look.event.seq != self._player.state.seq:
                 self.look.event = self._player.event() or self.look.event
         return self.look
-
-
-def _moves(player: Player) -> dict[str, Callable[[], None]]:
-    moves: dict[str, Callable[[], None]] = {
-        " ": player.toggle_pause,
-        "left": lambda: player.skip(-5),
-        "right": lambda: player.skip(5),
-        "[": lambda: player.to_step(-1),
-        "]": lambda: player.to_step(1),
-        ".": player.one_event,
-        "+": player.faster,
-        "=": player.faster,
-        "-": lambda: player.faster(-1),
-        "home": player.to_start,
-        "end": player.to_end,
-        "f": player.follow,
-    }
-    for tenth in range(10):
-        moves[str(tenth)] = lambda part=tenth / 10: player.to_part(part)  # type: ignore[misc]
-    return moves

@@ -8,8 +8,8 @@ wherever it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from functools import lru_cache
 
 from rich.text import Text
 
@@ -27,7 +27,8 @@ _HEADING = re.compile(r"#{1,6} +")
 _FENCE = re.compile(r"\s*(```+|~~~+)\s*([^`]*)$")
 _INLINE = re.compile(r"\*\*([^*`]+)\*\*|`([^`]+)`")
 
-_Lay: TypeAlias = Callable[[str], tuple[Text, int]]  # a line as written into a line as shown, and its hanging indent
+_ROWS = 2048
+"""How many lines are kept as they were laid out: all that fit on a large screen, several times."""
 
 
 def tail(message: Message, count: int) -> str:
@@ -50,8 +51,8 @@ def text_lines(message: Message, width: int, room: int, *, style: str = "", mark
     if not text:
         return []
     raw = text.expandtabs(4).split("\n")
-    parts = _roles(raw) if markup else [(lambda part: (line(after_return(part), style), 0), part) for part in raw]
-    return _last_lines(parts, width, room)
+    parts = _roles(raw) if markup else [("output", part) for part in raw]
+    return _last_lines(parts, width, room, style)
 
 
 def after_return(text: str) -> str:
@@ -67,18 +68,17 @@ def is_fence(part: str) -> bool:
 def laid_out(part: str, *, code: bool) -> tuple[Text, int]:
     """One line of Markdown as it is shown, and its hanging indent; `code` says whether it stands in a block of code."""
     if fence := _FENCE.match(part):
-        return _language(fence[2])
-    return _code(part) if code else _prose(part)
+        return _lay("language", fence[2], "")
+    return _lay("code" if code else "prose", part, "")
 
 
-def _last_lines(parts: Sequence[tuple[_Lay, str]], width: int, room: int) -> list[Text]:
+def _last_lines(parts: Sequence[tuple[str, str]], width: int, room: int, style: str) -> list[Text]:
     """Lay out from the end, and only as much as there is room for."""
-    blocks: list[list[Text]] = []
-    for lay, part in reversed(parts):
+    blocks: list[Sequence[Text]] = []
+    for role, part in reversed(parts):
         if room <= 0:
             break
-        content, hang = lay(part)
-        blocks.append(wrap(content, width, min(hang, width // 3))[-room:])
+        blocks.append(_rows(role, part, style, width)[-room:])
         room -= len(blocks[-1])
     lines = [text for block in reversed(blocks) for text in block]
     while lines and not lines[0].plain.strip():
@@ -86,20 +86,27 @@ def _last_lines(parts: Sequence[tuple[_Lay, str]], width: int, room: int) -> lis
     return lines
 
 
-def _roles(raw: Sequence[str]) -> list[tuple[_Lay, str]]:
-    """How to lay out each line. Fences become the style of what they hold; two blank lines become one."""
-    roles: list[tuple[_Lay, str]] = []
+@lru_cache(maxsize=_ROWS)
+def _rows(role: str, part: str, style: str, width: int) -> tuple[Text, ...]:
+    """A line as it is shown in rows of this width. It is laid out once, and nobody changes what comes out."""
+    content, hang = _lay(role, part, style)
+    return tuple(wrap(content, width, min(hang, width // 3)))
+
+
+def _roles(raw: Sequence[str]) -> list[tuple[str, str]]:
+    """What each line is. Fences become the role of what they hold; two blank lines become one."""
+    roles: list[tuple[str, str]] = []
     code = _starts_in_code(raw)
     blank = True
     for part in raw:
         if fence := _FENCE.match(part):
             code = not code
             if fence[2]:
-                roles.append((_language, fence[2]))
+                roles.append(("language", fence[2]))
         elif code:
-            roles.append((_code, part))
+            roles.append(("code", part))
         elif part.strip() or not blank:
-            roles.append((_prose, part))
+            roles.append(("prose", part))
         blank = not part.strip()
     return roles
 
@@ -110,12 +117,13 @@ def _starts_in_code(raw: Sequence[str]) -> bool:
     return len(fences) > 1 and not fences[0][2] and bool(fences[1][2])
 
 
-def _language(part: str) -> tuple[Text, int]:
-    return line("  " + part, "dim italic"), 2
-
-
-def _code(part: str) -> tuple[Text, int]:
-    return line("  " + part, "green"), 4
+def _lay(role: str, part: str, style: str) -> tuple[Text, int]:
+    """A line as written into a line as shown, and its hanging indent."""
+    if role == "language":
+        return line("  " + part, "dim italic"), 2
+    if role == "code":
+        return line("  " + part, "green"), 4
+    return (line(after_return(part), style), 0) if role == "output" else _prose(part)
 
 
 def _prose(part: str) -> tuple[Text, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from durastream.views.safe import visible
 
-__all__ = ["GUTTER", "Pick", "Section", "beside", "column", "line", "natural", "pair", "row", "share", "wrap"]
+__all__ = ["GUTTER", "Pick", "Section", "beside", "column", "kept", "line", "natural", "pair", "row", "share", "wrap"]
 
 GUTTER = 10
 """Cells for the names of sections; a column narrower than four gutters has none."""
@@ -62,8 +63,12 @@ def pair(left: Text, right: Text, width: int) -> Text:
     return both
 
 
+@lru_cache(maxsize=1024)
 def row(mark: str, style: str, title: str, width: int, *, detail: str = "", right: str = "", indent: int = 0) -> Text:
-    """`  ▶ title  detail …  right`: the mark in `style`, the title as it is, all else dim."""
+    """`  ▶ title  detail …  right`: the mark in `style`, the title as it is, all else dim.
+
+    What comes out is kept for the next frame, and is not to be changed.
+    """
     left = line(" " * indent)
     left.append_text(line(mark + " ", style))
     left.append_text(line(title, "bold" if mark == "▶" else "dim" if mark in "·–" else ""))  # noqa: RUF001
@@ -73,6 +78,8 @@ def row(mark: str, style: str, title: str, width: int, *, detail: str = "", righ
 
 
 def _fit(text: Text, width: int, *, pad: bool = False) -> Text:
+    if not pad and text.cell_len <= width:
+        return text
     fitted = text.copy()
     fitted.truncate(max(0, width), overflow="ellipsis", pad=pad)
     return fitted
@@ -156,14 +163,27 @@ def natural(sections: Sequence[Section], width: int) -> list[Text]:
 
 def beside(left: Sequence[Text], right: Sequence[Text], left_width: int) -> list[Text]:
     """Two columns as one list of lines."""
-    lines = []
-    for one, other in zip_longest(left, right):
-        joined = line()
-        joined.append_text(_fit(one if one is not None else line(), left_width, pad=True))
-        if other is not None:
-            joined.append_text(other)
-        lines.append(joined)
-    return lines
+    return [_joined(one, other, left_width) for one, other in zip_longest(left, right)]
+
+
+_JOINED: dict[tuple[int, int, int], tuple[Text | None, Text | None, Text]] = {}
+_MOST_JOINED = 2048
+
+
+def _joined(left: Text | None, right: Text | None, left_width: int) -> Text:
+    """Two lines as one. Most of a picture is that of the frame before: the same two lines are joined once."""
+    key = (id(left), id(right), left_width)
+    known = _JOINED.get(key)
+    if known is not None:
+        return known[2]
+    joined = line()
+    joined.append_text(_fit(left if left is not None else line(), left_width, pad=True))
+    if right is not None:
+        joined.append_text(right)
+    if len(_JOINED) >= _MOST_JOINED:
+        _JOINED.clear()
+    _JOINED[key] = (left, right, joined)  # with the two, so that no other line gets their ids
+    return joined
 
 
 def _inner(width: int) -> int:
@@ -175,15 +195,26 @@ def _named(section: Section, lines: Sequence[Text], width: int) -> list[Text]:
     if _inner(width) == width:
         return list(lines)
     if len(lines) == 1 and len(section.name) + len(section.note) < GUTTER - 1:
-        return beside([line(section.name + " ", section.style) + line(section.note, "dim")], lines, GUTTER)
-    names = [line(section.name, section.style), line(section.note, "dim")]
+        return beside([_name(section.name + " ", section.note, section.style)], lines, GUTTER)
+    names = [_name(section.name, "", section.style), _name("", section.note, "")]
     return beside(names[: len(lines)], lines, GUTTER)
+
+
+@lru_cache(maxsize=256)
+def _name(name: str, note: str, style: str) -> Text:
+    return line(name, style) + line(note, "dim")
+
+
+@lru_cache(maxsize=1024)
+def kept(text: str, style: str = "") -> Text:
+    """A line as `line` makes it, the same one each time; nobody changes it."""
+    return line(text, style)
 
 
 def _stack(blocks: Sequence[list[Text]], gap: int) -> list[Text]:
     lines: list[Text] = []
     for block in blocks:
         if block and lines:
-            lines += [line()] * gap
+            lines += [kept("")] * gap
         lines += block
     return lines

@@ -128,15 +128,17 @@ class Signals:
     """What signals have asked for, as a context manager that puts the earlier handlers back.
 
     `interrupts` counts Ctrl-C not yet taken; `suspend` and `resumed` note Ctrl-Z and its end. A handler that somebody
-    else has set, or a signal that is ignored, is left alone, save SIGINT when `take_interrupts`. Outside the main
-    thread it does nothing.
+    else has set, or a signal that is ignored, is left alone, save SIGINT: a handler of it gives way with
+    `take_interrupts`, and with `keyboard` Ctrl-C is heard even if it was ignored. Outside the main thread it does
+    nothing.
     """
 
-    def __init__(self, *, take_interrupts: bool = False) -> None:
+    def __init__(self, *, take_interrupts: bool = False, keyboard: bool = False) -> None:
         self.interrupts = 0
         self.suspend = False
         self.resumed = False
         self._take_interrupts = take_interrupts
+        self._keyboard = keyboard
         self._earlier: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -144,7 +146,10 @@ class Signals:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT):
                 earlier = signal.getsignal(number)
                 ours = earlier in (signal.SIG_DFL, signal.default_int_handler)
-                if ours or (number == signal.SIGINT and self._take_interrupts and earlier != signal.SIG_IGN):
+                if number == signal.SIGINT:
+                    ignored = earlier == signal.SIG_IGN  # as by a shell for what it starts in the background
+                    ours = self._keyboard if ignored else ours or self._take_interrupts
+                if ours:
                     self._earlier[number] = earlier
                     signal.signal(number, self._note)
         return self

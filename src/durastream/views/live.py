@@ -1,4 +1,4 @@
-"""The live screen: fold every event as it comes, paint at most thirty times a second, whatever the rate.
+"""The live screen: fold every event as it comes, paint at most sixty times a second, whatever the rate.
 
 What is painted is `screen.render`; this is the driver, which has the clock, the terminal, the keys and the signals.
 """
@@ -6,12 +6,11 @@ What is painted is `screen.render`; this is the driver, which has the clock, the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import datetime
 
 from rich.console import Console
-from rich.live import Live
 
 from durastream.events import show_hash
 from durastream.player import Player
@@ -19,13 +18,22 @@ from durastream.state import RunState
 from durastream.views.controls import Controls
 from durastream.views.keys import Keys, Signals
 from durastream.views.outcome import Batches, Outcome
+from durastream.views.paint import Painter
 from durastream.views.screen import picture, render, summary
 from durastream.views.words import number, shortened
 
 __all__ = ["Keys", "picture", "render", "show", "suitable", "summary"]
 
-PAINT_EVERY = 1 / 30
+PAINT_EVERY = 1 / 60
 """Seconds between two frames, at least."""
+
+_PAINTS_FOR = 1 / 4
+"""The share of the time that goes into painting at most; where frames are dear there are fewer of them."""
+
+_SLOWEST = 0.25
+_REPAINT = "\x0c"
+_FEW = 500
+"""A batch of more events than this is of a run that is being caught up with: nobody waits to show it."""
 
 
 def suitable(console: Console) -> bool:
@@ -47,24 +55,26 @@ def show(
     rate: float = 1.0,
     player: Player | None = None,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] | None = None,
     wall: Callable[[], float] | None = None,
 ) -> Outcome:
     """Fold the events into `state` and paint it on the alternate screen until they end or the viewer leaves.
 
     `q`, `d` and Ctrl-C leave; with `on_interrupt` Ctrl-C calls that instead, and shows the note it returns. `rate` is
     seconds of the run per second of `clock`. With `wall` (seconds since the epoch, for a run that is going on) the
-    age of the last event is known from the first frame on. With a `player`, whose batches these are, the keys move it,
-    and its time is the one that is shown. The last picture stays in the scrollback. A terminal that
+    age of the last event is known from the first frame on. With `sleep`, an event that comes too soon after a frame is
+    shown as soon as the next frame may be, not when something else happens. With a `player`, whose batches these are,
+    the keys move it, and its time is the one that is shown. The last picture stays in the scrollback. A terminal that
     goes away is a viewer who left.
     """
     screen = _Screen(state, console, run_id, note, hint or _hint(keys, on_interrupt), player)
     screen.seal = seal
-    screen.rate, screen.clock, screen.wall = rate, clock, wall
+    screen.rate, screen.clock, screen.wall, screen.sleep = rate, clock, wall, sleep
     try:
         left = screen.run(batches, keys, on_interrupt)
     except KeyboardInterrupt:
         left = True
-    if not screen.gone:
+    if not screen.painter.gone:
         with suppress(OSError):
             said = "" if on_interrupt is not None else screen.seal  # a run of one's own ends with a line that has it
             console.print(summary(state, width=console.width, run_id=run_id, seal=said))
@@ -94,20 +104,23 @@ class _Screen:
         self.rate = 1.0
         self.clock: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] | None = None
-        self.gone = False
+        self.sleep: Callable[[float], None] | None = None
+        self.painter = Painter(console)
         self._folded_at = 0.0
         self._painted_at = float("-inf")
+        self._every = PAINT_EVERY
         self._painted: tuple[object, ...] = ()
 
     def run(self, batches: Batches, keys: Keys | None, on_interrupt: Callable[[], str] | None) -> bool:
         """Whether the viewer left before the events ended."""
         with ExitStack() as stack:
-            signals = stack.enter_context(Signals(take_interrupts=on_interrupt is not None))
+            taken = on_interrupt is not None
+            signals = stack.enter_context(Signals(take_interrupts=taken, keyboard=keys is not None))
             if keys is not None:
                 stack.enter_context(keys)
-            live = stack.enter_context(self._alternate())
+            stack.enter_context(self.painter.screen())
             self._mark_time()
-            self._paint(live)
+            self._paint()
             for batch in batches:
                 for event in batch:
                     self.state.apply(event)
@@ -117,28 +130,21 @@ class _Screen:
                         self.seal = show_hash(batch[-1].hash)
                 if signals.suspend or signals.resumed:
                     self._pause(signals, keys)
-                if keys is not None and any([self.controls.press(key) for key in keys.read()]):  # noqa: C419 - all
+                if keys is not None and any([self._press(key) for key in keys.read()]):  # noqa: C419 - all of them
                     return not self._over
                 while signals.take_interrupt():
                     if on_interrupt is None or self._over:
                         return not self._over
                     self.note = on_interrupt()
-                self._paint(live)
-                if self.gone:
+                self._paint(wait=0 < len(batch) <= _FEW)
+                if self.painter.gone:
                     return True
         return False
 
-    @contextmanager
-    def _alternate(self) -> Iterator[Live]:
-        live = Live(console=self.console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-        try:
-            live.start()
-            yield live
-        finally:
-            try:
-                live.stop()
-            except OSError:  # the terminal is gone, and with it all there was to put back
-                self.gone = True
+    def _press(self, key: str) -> bool:
+        if key == _REPAINT:
+            self.painter.forget()
+        return self.controls.press(key)
 
     @property
     def _over(self) -> bool:
@@ -156,11 +162,17 @@ class _Screen:
         since = 0.0 if self.state.completed is not None else (self.clock() - self._folded_at) * self.rate
         return (number(self.state.t) or 0.0) + max(0.0, since)
 
-    def _paint(self, live: Live) -> None:
-        """Paint if something has changed, the running clock included, and the last frame is old enough."""
+    def _paint(self, *, wait: bool = False) -> None:
+        """Paint if something has changed, the running clock included, and the last frame is old enough.
+
+        With `wait` it waits until the last frame is that old.
+        """
         at = self.clock()
-        if at - self._painted_at < PAINT_EVERY:
-            return
+        if (early := self._painted_at + self._every - at) > 0:
+            if not wait or self.sleep is None or (self.player is not None and not self.player.following):
+                return
+            self.sleep(early)
+            at = self.clock()
         width, height = self.console.size
         now = self._now()
         look, note = self.controls.now(), self._said()
@@ -173,11 +185,9 @@ class _Screen:
             run_id=self.run_id, note=note, hint=self.hint, seal=self.seal, look=look,
         )  # fmt: skip
         self.controls.room = (width, frame.room)
-        try:
-            live.update(frame, refresh=True)
-        except OSError:
-            self.gone = True
+        self.painter.paint(frame.lines, (width, height))
         self._painted_at, self._painted = at, shown
+        self._every = max(PAINT_EVERY, min(_SLOWEST, (self.clock() - at) / _PAINTS_FOR))
 
     def _said(self) -> str:
         """What there is to tell: what was done last, else that a silence is cut short."""
@@ -188,14 +198,12 @@ class _Screen:
     def _pause(self, signals: Signals, keys: Keys | None) -> None:
         """Ctrl-Z: give the terminal back, stop, and take it again when the process goes on."""
         if signals.suspend:
-            self.console.set_alt_screen(False)
-            self.console.show_cursor(True)
+            self.painter.give_back()
             if keys is not None:
                 keys.give_back()
             signals.stop_here()
         signals.resumed = False
         if keys is not None:
             keys.take()
-        self.console.set_alt_screen(True)
-        self.console.show_cursor(False)
+        self.painter.take()
         self._painted = ()

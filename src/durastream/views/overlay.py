@@ -31,7 +31,7 @@ KEYS = (
     ("r", "more thoughts, or none"),
     ("l", "the log"),
     ("e", "the event that came last, as stored"),
-    ("?", "these keys"),
+    ("? ctrl-L", "these keys; paint it all anew"),
     ("q d", "leave; the run goes on"),
 )
 """Keys, and what they do, for people."""

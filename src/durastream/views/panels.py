@@ -6,58 +6,47 @@ on the time takes `now`, in seconds of the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from rich.text import Text
 
-from durastream.state import Message, RunState, Step
+from durastream.state import Message, RunState
 from durastream.views.draft import LIMIT, after_return, text_lines
 from durastream.views.frame import Section, line, row, wrap
+from durastream.views.plan import plan_section, steps_section
 from durastream.views.words import (
     MARK,
+    STYLE,
     amount,
     by_durastream,
-    duration,
     ending,
     finding,
     number,
     phrase,
     source,
-    step_failure,
     verdict,
     word,
 )
 
 __all__ = [
-    "STYLE",
     "answer_of",
     "check_row",
-    "entry_row",
     "sections_of_text",
     "sections_of_work",
-    "shown_steps",
     "source_row",
-    "step_row",
 ]
-
-STYLE = {
-    "✓": "green",
-    "✗": "red",
-    "▶": "bold cyan",
-    "●": "cyan",
-    "!": "yellow",
-    "?": "yellow",
-    "·": "dim",
-    "–": "dim",  # noqa: RUF001
-}
 
 
 def sections_of_work(state: RunState, now: float, seal: str = "") -> list[Section]:
     """What is done: result, approvals, plan, steps, checks, errors, files."""
-    found = (_result(state, seal), _approvals(state), _plan(state), _steps(state, now), _checks(state))
-    return [section for section in (*found, _errors(state), _files(state)) if section is not None]
+    found = (
+        _result(state, seal), _approvals(state), plan_section(state, now), steps_section(state, now),
+        _checks(state), _errors(state), _files(state),
+    )  # fmt: skip
+    return [section for section in found if section is not None]
 
 
 def sections_of_text(state: RunState, reasoning: str = "some") -> list[Section]:
@@ -107,118 +96,6 @@ def _approvals(state: RunState) -> Section | None:
         return [row("?", "bold yellow", phrase(each.get("title")), width) for each in waiting[-room:]]
 
     return Section("approve", pick, note="waiting", style="bold yellow", rank=1)
-
-
-def _plan(state: RunState) -> Section | None:
-    plan = state.plan
-    if not plan:
-        return None
-    done = sum(1 for entry in plan if entry["status"] == "done")
-    parents = {entry["id"]: entry["parent"] for entry in plan if isinstance(entry["parent"], str)}
-
-    def pick(width: int, room: int) -> list[Text]:
-        start, end = _window(len(plan), room, _focus(state))
-        lines = [
-            entry_row(entry, width, ended=state.completed is not None, indent=2 * _depth(entry["id"], parents))
-            for entry in plan[start:end]
-        ]
-        if room >= 3 and start:
-            lines[0] = line(f"↑ {start + 1} more", "dim")
-        if room >= 3 and end < len(plan):
-            lines[-1] = line(f"↓ {len(plan) - end + 1} more", "dim")
-        return lines
-
-    return Section("plan", pick, note=f"{done}/{len(plan)}", least=1, weight=3, rank=2)
-
-
-def entry_row(entry: Mapping[str, Any], width: int, *, ended: bool, indent: int = 0) -> Text:
-    """An entry of the plan on one line."""
-    mark = MARK.get(entry["status"], "·")
-    if ended and mark == "▶":
-        mark = "·"  # nothing is active in a run that has ended
-    style = "dim" if entry["status"] == "cancelled" else STYLE[mark]
-    return row(mark, style, phrase(entry["title"]), width, indent=indent)
-
-
-def _focus(state: RunState) -> int:
-    """The place in the plan to look at: what is active, else what comes next, else the end."""
-    for status in ("active", "pending"):
-        for index, entry in enumerate(state.plan):
-            if entry["status"] == status:
-                return index
-    return len(state.plan) - 1
-
-
-def _window(total: int, room: int, focus: int) -> tuple[int, int]:
-    start = max(0, min(focus - room // 2, total - room))
-    return start, min(total, start + room)
-
-
-def _depth(name: str, parents: dict[str, str]) -> int:
-    depth = 0
-    while depth < 3 and name in parents:
-        name, depth = parents[name], depth + 1
-    return depth
-
-
-def shown_steps(state: RunState) -> list[Step]:
-    """The steps, but for those that are entries of the plan."""
-    planned = {entry["id"] for entry in state.plan}
-    return [step for step in state.steps.values() if not (step.kind == "plan" and step.step_id in planned)]
-
-
-def _steps(state: RunState, now: float) -> Section | None:
-    steps = shown_steps(state)
-    if not steps:
-        return None
-    planned = {entry["id"] for entry in state.plan}
-    parents = {step.step_id: step.parent for step in steps[-200:] if isinstance(step.parent, str)}
-    parents = {child: parent for child, parent in parents.items() if parent in state.steps and parent not in planned}
-    active = {entry["id"] for entry in state.plan if entry["status"] == "active"}
-
-    def pick(width: int, room: int) -> list[Text]:
-        chosen: list[tuple[int, list[Text]]] = []
-        for index in _telling(steps, active, room):
-            lines = _step_lines(steps[index], now, width, 2 * _depth(steps[index].step_id, parents))[:room]
-            room -= len(lines)
-            chosen.append((index, lines))
-        return [text for _, lines in sorted(chosen, key=lambda each: each[0]) for text in lines]
-
-    note = f"{sum(1 for step in steps if step.status != 'active')}/{len(steps)}"
-    return Section("steps", pick, note=note, least=2, weight=3, rank=3)
-
-
-def _telling(steps: Sequence[Step], active: set[str], room: int) -> list[int]:
-    """At most `room` steps by index, the most telling first: running, then of the active plan entry, then recent."""
-    running = [index for index, step in enumerate(steps) if step.status == "active"]
-    if len(running) > room:
-        running = running[: room // 2] + running[len(running) - (room - room // 2) :]
-    recent = [
-        index for index in range(len(steps) - 1, max(-1, len(steps) - 201), -1) if steps[index].status != "active"
-    ]
-    recent.sort(key=lambda index: steps[index].parent not in active if isinstance(steps[index].parent, str) else True)
-    return (running + recent)[:room]
-
-
-def _step_lines(step: Step, now: float, width: int, indent: int) -> list[Text]:
-    lines = [step_row(step, now, width, indent)]
-    if why := step_failure(step):
-        lines += [line(" " * (indent + 2)) + part for part in wrap(line(why, "red"), max(4, width - indent - 2))[:2]]
-    return lines
-
-
-def step_row(step: Step, now: float, width: int, indent: int = 0) -> Text:
-    """A step on one line: how it stands, what it is, how long it takes."""
-    mark = MARK.get(step.status, "?")
-    going = step.status == "active"
-    spent = duration(now - (number(step.started) or 0.0), whole=True) if going else duration(step.duration)
-    detail = phrase(step.message) if going else ""
-    fraction = number(step.fraction)
-    if going and fraction is not None:
-        detail = f"{min(max(fraction, 0), 1):.0%} {detail}".rstrip()
-    kind = phrase(step.kind, 8) if width >= 40 else ""
-    right = f"{kind:<5} {spent:>6}"
-    return row(mark, STYLE[mark], phrase(step.title), width, detail=detail, right=right, indent=indent)
 
 
 def _thinking(state: RunState, how: str) -> Section | None:
@@ -346,9 +223,13 @@ def _log(state: RunState) -> Section | None:
 
     def pick(width: int, room: int) -> list[Text]:
         last = reversed(list(islice(reversed(state.log), min(room, 8))))
-        lines = [line(phrase(after_return(text), max(2 * width, 80)), "dim") for _, text in last]
-        for text in lines:
-            text.truncate(width, overflow="ellipsis")
-        return lines
+        return [_log_line(text, width) for _, text in last]
 
     return Section("log", pick, style="dim", rank=6, most=8)
+
+
+@lru_cache(maxsize=256)
+def _log_line(text: str, width: int) -> Text:
+    shown = line(phrase(after_return(text), max(2 * width, 80)), "dim")
+    shown.truncate(width, overflow="ellipsis")
+    return shown

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 
 from rich.console import Console, Group
 from rich.text import Text
 
 from durastream.state import RunState
-from durastream.views.frame import beside, column, line, natural, pair, wrap
+from durastream.views.frame import beside, column, kept, line, natural, pair, wrap
 from durastream.views.look import Look
 from durastream.views.overlay import over
-from durastream.views.panels import STYLE, sections_of_text, sections_of_work
+from durastream.views.panels import sections_of_text, sections_of_work
+from durastream.views.plan import QUIET
 from durastream.views.progress import progress_line
 from durastream.views.safe import visible
-from durastream.views.words import MARK, amount, clock, duration, headline, last_lines, number, phrase, status
+from durastream.views.words import MARK, STYLE, amount, clock, duration, headline, last_lines, number, phrase, status
 from durastream.views.zoom import zoomed
 
 __all__ = ["Frame", "picture", "render", "summary"]
-
-QUIET = 5.0
-"""Seconds without an event before the screen says so in words."""
 
 WIDE = 100
 """Cells from which on there are two columns."""
@@ -61,7 +60,7 @@ def render(
     if not body and look.panel:
         body = zoomed(state, look.panel, look.place, now, width, room)
     body = body or _body(state, now, seal, width, room, look.reasoning)
-    body += [line()] * (room - len(body))
+    body += [kept("")] * (room - len(body))
     return Frame([*head, *body, *foot][:height], width, room)
 
 
@@ -99,15 +98,28 @@ class Frame:
 
     def __init__(self, lines: list[Text], width: int, room: int = 0) -> None:
         self.room = room
-        self.lines = [text if visible(text.plain, keep="") == text.plain else line(text.plain) for text in lines]
-        for text in self.lines:
-            text.truncate(max(0, width), overflow="ellipsis")
+        self.lines = [_checked(text, max(0, width)) for text in lines]
 
     def __rich__(self) -> Group:
-        return Group(*(_ended(text) for text in self.lines))
+        return Group(*map(_ended, self.lines))
+
+
+def _checked(text: Text, width: int) -> Text:
+    if not _is_safe(text.plain):
+        text = line(text.plain)
+    if text.cell_len > width:
+        text = text.copy()
+        text.truncate(width, overflow="ellipsis")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _is_safe(plain: str) -> bool:
+    return visible(plain, keep="") == plain
 
 
 def _ended(text: Text) -> Text:
+    text = text.copy()
     text.end = "\n"
     return text
 
@@ -142,10 +154,12 @@ def _head(
 def _rule(state: RunState, style: str, width: int) -> Text:
     """The line under the head; as much of it is drawn thick as the plan is done."""
     done = sum(1 for entry in state.plan if entry["status"] in ("done", "skipped", "cancelled"))
-    thick = width * done // len(state.plan) if state.plan else 0
-    text = line("━" * thick, style)
-    text.append_text(line("─" * (width - thick), "dim"))
-    return text
+    return _drawn_rule(width * done // len(state.plan) if state.plan else 0, style, width)
+
+
+@lru_cache(maxsize=64)
+def _drawn_rule(thick: int, style: str, width: int) -> Text:
+    return line("━" * thick, style) + line("─" * (width - thick), "dim")
 
 
 def _about(state: RunState) -> str:
@@ -208,9 +222,9 @@ def _silence(state: RunState, now: float) -> str:
     if state.completed is not None or quiet < QUIET:
         return ""
     words = f"no event for {clock(quiet) if quiet >= 60 else f'{int(quiet)} s'}"
-    running = state.open_steps
+    running = [step for step in state.outline.open.values() if step.kind != "plan"] or state.outline.open.values()
     if any(not approval.get("decision") for approval in state.approvals.values()):
         return f"{words}; waiting for an approval"
     if len(running) == 1:
-        return f"{words}; step '{phrase(running[0].title, 60)}' is running"
+        return f"{words}; step '{phrase(next(iter(running)).title, 60)}' is running"
     return f"{words}; {len(running)} steps are running" if running else words

@@ -13,18 +13,20 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from typing import Protocol
 
 from durastream.emulator import Cell, Grid
+from durastream.player import Player
 from durastream.state import RunState
 from durastream.terminal import DEFAULT_SIZE, size_of
 from durastream.views.keys import Keys, Signals
+from durastream.views.moves import moves
 from durastream.views.outcome import Batches, Outcome
 from durastream.views.safe import one_line, visible
-from durastream.views.words import last_lines
+from durastream.views.words import last_lines, shortened
 
 __all__ = ["LEAVE", "Keyboard", "Prefix", "painted", "show"]
 
@@ -34,6 +36,7 @@ LEAVE = r"Ctrl-\ then d"
 PAINT_EVERY = 0.02
 """Seconds between two frames, at least."""
 
+_KEYS = "space pause · ← → 5 s · . one event · + - speed · 0-9 home end · [ ] steps · q leave"
 _PREFIX = b"\x1c"
 _NOTED_FOR = 3.0
 _ASKED_FOR = (1, 1000, 1002, 1003, 1004, 1006, 2004)  # modes that change what keys and the mouse send
@@ -58,21 +61,24 @@ def show(
     keys_fd: int | None = None,
     colour: bool = True,
     note: str = "",
-    silence: Callable[[], str] | None = None,
+    player: Player | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Fold the events into `state` and paint its terminal on the one that `fd` is until they end or the viewer leaves.
 
     With a keyboard, what comes from `keys_fd` is typed to the agent, and the size of this terminal becomes the agent's;
-    without one `q`, `d` and Ctrl-C leave. `silence` says whether one is being played shorter. The last lines
-    of a run that ended stay in the scrollback. A terminal that goes away is a viewer who left.
+    without one `q`, `d` and Ctrl-C leave. With a `player`, whose batches these are, the keys move it as in any replay,
+    and the last line tells where it stands. The last lines of a run that ended stay in the scrollback. A terminal that
+    goes away is a viewer who left.
     """
     screen = _Screen(state, fd, keyboard, colour, clock, sleep)
+    screen.moves = moves(player) if player is not None else {}
+    screen.player = player
     if note:
         screen.note(note)
     try:
-        left = screen.run(_told(batches, silence, screen.note) if silence is not None else batches, keys_fd)
+        left = screen.run(batches, keys_fd)
     except KeyboardInterrupt:
         left = True
     finally:
@@ -82,16 +88,6 @@ def show(
         with suppress(OSError):
             _write(fd, "".join(line + "\r\n" for line in last_lines(state)))
     return Outcome(left)
-
-
-def _told(batches: Batches, silence: Callable[[], str], note: Callable[[str], None]) -> Batches:
-    """The batches; each silence is told of once, as it begins."""
-    before = ""
-    for batch in batches:
-        yield batch
-        if (said := silence()) and said != before:
-            note(said)
-        before = said
 
 
 def painted(line: list[Cell], *, colour: bool = True) -> str:
@@ -206,8 +202,12 @@ class _Screen:
         self.clock = clock
         self.sleep = sleep
         self.gone = False
+        self.player: Player | None = None
+        self.moves: Mapping[str, Callable[[], None]] = {}
         self._noted = ""
-        self._noted_until = 0.0
+        self._silence = ""
+        self._last_line = ""
+        self._noted_until = self._placed_until = 0.0
         self._size: tuple[int, int] = DEFAULT_SIZE
         self._rows: list[str] = []
         self._cursor = ""
@@ -223,7 +223,7 @@ class _Screen:
         """Whether the viewer left before the events ended."""
         typist = keys = None
         with ExitStack() as stack:
-            signals = stack.enter_context(Signals())
+            signals = stack.enter_context(Signals(keyboard=keys_fd is not None))
             if self.keyboard is not None and keys_fd is not None:
                 typist = _Typist(keys_fd, self.keyboard, self.note)
                 self.keyboard.resize(*(size_of(self.fd) or DEFAULT_SIZE))
@@ -245,9 +245,11 @@ class _Screen:
                     self._pause(signals, keys)
                 pressed = keys.read() if keys is not None else ""
                 if not {"q", "d", "\x04"}.isdisjoint(pressed) or (typist is not None and typist.left):
-                    return True
+                    return self.player is None or not self.player.over
+                for key in pressed:
+                    self._press(key)
                 if signals.take_interrupt():
-                    return True
+                    return self.player is None or not self.player.over
                 self._paint()
                 if self.gone:
                     return True
@@ -260,6 +262,32 @@ class _Screen:
             if said and say and self.keyboard.take():
                 self.keyboard.type(said.encode())
 
+    def _press(self, key: str) -> None:
+        """A key of the player, if there is one; what it did is told for a while."""
+        if key == "?" and self.player is not None:
+            self.note(_KEYS)
+        elif key in self.moves:
+            self.moves[key]()
+            self._noted, self._seq = "", -1
+            self._placed_until = self.clock() + _NOTED_FOR
+
+    def _told(self, width: int) -> str:
+        """What the last line says instead of showing the terminal's: a note, else where the player stands."""
+        player = self.player
+        if player is None or self._noted:
+            return self._noted
+        silence = shortened(player.silence, player.idle_limit)
+        if silence and silence != self._silence:  # told of once, as it begins
+            self.note(silence)
+        self._silence = silence
+        if not self._noted and (player.paused or self.clock() < self._placed_until):
+            from durastream.views.progress import progress_line, progress_of  # Rich: only for who presses a key
+
+            progress = progress_of(player)
+            said = progress_line(progress, max(1, width - 2 - len(player.note) - 3)).plain if progress else ""
+            return f"{said} · {player.note}" if player.note else said
+        return self._noted
+
     def _paint(self) -> None:
         """Paint what has changed since the last frame."""
         size = size_of(self.fd) or DEFAULT_SIZE
@@ -270,7 +298,9 @@ class _Screen:
             self._size, self._rows, self._seq = size, [], -1
             if self.keyboard is not None:
                 self.keyboard.resize(*size)
-        elif self.state.seq == self._seq and not self._noted:
+        elif (told := self._told(size[0])) != self._last_line:
+            self._last_line = told
+        elif self.state.seq == self._seq:
             return
         if now - self._painted_at < PAINT_EVERY:
             self.sleep(PAINT_EVERY - (now - self._painted_at))
@@ -289,17 +319,21 @@ class _Screen:
     def _frame(self, width: int, height: int) -> tuple[list[str], str]:
         """The lines of the screen, and the sequences that place its cursor. Its bottom is what does not fit last."""
         if self.state.terminal is None:
-            return [""] * height, ""
+            return self._with_told([""] * height, width), ""
         grid = self.state.terminal.grid
         self._mirror(grid)
         top = max(0, min(grid.y + 1, grid.rows) - height)
         rows = [painted(_cut(line, width), colour=self.colour) for line in grid.lines[top : top + height]]
         rows += [""] * (height - len(rows))
-        if self._noted:
-            rows[-1] = f"\x1b[0;7m {one_line(self._noted, max(1, width - 2))} \x1b[0m"
+        rows = self._with_told(rows, width)
         x, y = min(grid.x, width - 1), grid.y - top
         shown = "\x1b[?25h" if 25 in grid.modes else ""
         return rows, f"\x1b[{y + 1};{x + 1}H{shown}"
+
+    def _with_told(self, rows: list[str], width: int) -> list[str]:
+        if told := self._told(width):
+            rows[-1] = f"\x1b[0;7m {one_line(told, max(1, width - 2))} \x1b[0m"
+        return rows
 
     def _mirror(self, grid: Grid) -> None:
         """Make the viewer's keys and mouse send what the program asked its terminal for."""

@@ -15,6 +15,7 @@ from durastream.views.safe import one_line, visible
 
 __all__ = [
     "MARK",
+    "STYLE",
     "amount",
     "by_durastream",
     "clock",
@@ -53,6 +54,18 @@ MARK: Mapping[str, str] = {
     "unknown": "?",
     "warn": "!",
 }
+
+STYLE: Mapping[str, str] = {
+    "✓": "green",
+    "✗": "red",
+    "▶": "bold cyan",
+    "●": "cyan",
+    "!": "yellow",
+    "?": "yellow",
+    "·": "dim",
+    "–": "dim",  # noqa: RUF001
+}
+"""How a mark is coloured."""
 
 _REASONS = {
     "abandoned": "abandoned: the agent ended before the step did",

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 from rich.text import Text
 
 from durastream.state import Message, RunState
+from durastream.steps import Step
 from durastream.views.frame import line, pair
-from durastream.views.panels import answer_of, check_row, entry_row, shown_steps, source_row, step_row
+from durastream.views.panels import answer_of, check_row, source_row
+from durastream.views.plan import entry_row, other_steps, step_row, steps_under
 from durastream.views.scroll import Place, moved, rows_from
 from durastream.views.words import amount, phrase, step_failure
 
@@ -76,9 +78,10 @@ def _marked_up(message: Message) -> bool:
 def _items(state: RunState, name: str, now: float) -> tuple[Sequence[Any], _Row]:
     """What a panel is a list of, and how one of them is shown."""
     if name == "plan":
-        return state.plan, lambda entry, width: entry_row(entry, width, ended=state.completed is not None)
+        items = [item for entry in state.plan for item in (entry, *steps_under(state, entry))]
+        return items, lambda item, width: _planned(state, item, now, width)
     if name == "steps":
-        return shown_steps(state), lambda step, width: _step(step, now, width)
+        return other_steps(state), lambda step, width: _step(state, step, now, width)
     if name == "sources":
         return list(enumerate(state.sources.values(), 1)), lambda item, width: source_row(item[0], item[1], width)
     if name == "checks":
@@ -88,9 +91,14 @@ def _items(state: RunState, name: str, now: float) -> tuple[Sequence[Any], _Row]
     return list(state.log), lambda item, width: line(phrase(item[1], max(2 * width, 80)), "dim")
 
 
-def _step(step: Any, now: float, width: int) -> Text:
+def _planned(state: RunState, item: Any, now: float, width: int) -> Text:
+    """An entry of the plan, or a step under it."""
+    if isinstance(item, Step):
+        return _step(state, item, now, width, 2)
+    return entry_row(item, width, ended=state.completed is not None)
+
+
+def _step(state: RunState, step: Step, now: float, width: int, indent: int = 0) -> Text:
     why = step_failure(step)
-    text = step_row(step, now, width if not why else max(20, width // 2))
-    if why:
-        text.append_text(line(f"  {why}", "red"))
-    return text
+    text = step_row(state, step, now, width if not why else max(20, width // 2), indent)
+    return text + line(f"  {why}", "red") if why else text

@@ -1,0 +1,128 @@
+"""The steps of a run, and how they hang together: which are open, and which are under what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Branch", "Outline", "Step"]
+
+WENT_WELL = frozenset({"ok", "skipped", "active"})
+"""How a step stands that has not failed."""
+
+
+class Step:
+    """A step of work. `status` is `active` until it is completed; `started` is in seconds of the run."""
+
+    __slots__ = (
+        "duration",
+        "error",
+        "fraction",
+        "input",
+        "kind",
+        "message",
+        "output",
+        "parent",
+        "started",
+        "status",
+        "step_id",
+        "title",
+        "top",
+    )
+
+    def __init__(self, step_id: str, title: str, kind: str, started: float | None) -> None:
+        self.step_id = step_id
+        self.title = title
+        self.kind = kind
+        self.status = "active"
+        self.parent: str | None = None
+        self.top: str | None = None
+        """The root of the branch that it is in, once there is an outline."""
+        self.started = started
+        self.duration: float | None = None
+        self.error: str | None = None
+        self.message: str | None = None
+        self.fraction: float | None = None
+        self.input: Any = None
+        self.output: Any = None
+
+    def dump(self) -> dict[str, Any]:
+        """What is known of it; a run can have ten thousand, so what is not known is left out."""
+        return {name: value for name in _STEP_FIELDS if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def load(cls, saved: Mapping[str, Any]) -> Step:
+        step = cls(saved["step_id"], saved["title"], saved["kind"], None)
+        for name, value in saved.items():
+            setattr(step, name, value)
+        return step
+
+
+_STEP_FIELDS = tuple(sorted({*Step.__slots__} - {"top"}))
+
+
+class Branch:
+    """All steps under one root, in the order in which they began, and how many of them are open or went wrong.
+
+    `until` is when the last of them ended, in seconds of the run.
+    """
+
+    __slots__ = ("failed", "going", "steps", "until")
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.going = 0
+        self.failed = 0
+        self.until: float | None = None
+
+
+class Outline:
+    """The steps as branches, kept up step by step, so that a picture of ten thousand costs no more than one of ten.
+
+    A branch goes by the name of its root: the step at its top, or a parent that is no step, such as an entry of the
+    plan. A step of kind `plan` is a root wherever it is.
+    """
+
+    def __init__(self, steps: Mapping[str, Step]) -> None:
+        self.open: dict[str, Step] = {}
+        """Those that have begun and not ended, in the order of all steps."""
+        self.branches: dict[str, Branch] = {}
+        before: dict[str, Step] = {}
+        for step in steps.values():
+            self.begin(step, before)
+            before[step.step_id] = step
+            if step.status != "active":
+                self.end(step)
+
+    def begin(self, step: Step, before: Mapping[str, Step]) -> None:
+        """Take in a step that was not there; `before` are the others."""
+        step.top = _top(step, before)
+        self.open[step.step_id] = step
+        if step.top is not None:
+            branch = self.branches.get(step.top)
+            if branch is None:
+                branch = self.branches[step.top] = Branch()
+            branch.steps.append(step)
+            branch.going += 1
+
+    def end(self, step: Step) -> None:
+        """Note that an open step has ended."""
+        self.open.pop(step.step_id, None)
+        branch = self.branches.get(step.top) if step.top is not None else None
+        if branch is None:
+            return
+        branch.going -= 1
+        branch.failed += step.status not in WENT_WELL
+        if _is_number(step.started) and _is_number(step.duration):
+            branch.until = max(branch.until or 0.0, step.started + step.duration)  # type: ignore[operator]
+
+
+def _top(step: Step, before: Mapping[str, Step]) -> str | None:
+    if not isinstance(step.parent, str):
+        return None
+    parent = before.get(step.parent)
+    return step.parent if parent is None or parent.kind == "plan" or parent.top is None else parent.top
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e15  # type: ignore[arg-type]
