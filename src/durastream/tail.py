@@ -179,7 +179,10 @@ class Tail:
         return self._new(source.feed(data))
 
     def close(self) -> list[Pending]:
-        return self._new(self._source.close()) if self._source is not None else []
+        source = self._source
+        if source is None and self.stream == "stdout" and not self.at:
+            source = replayed(self._format, self._words)  # a named format is told of a stream without a byte too
+        return self._new(source.close()) if source is not None else []
 
     def _new(self, found: list[Pending]) -> list[Pending]:
         """Leave out what was stored before: the first events of the line that a torn batch ended in."""

@@ -69,6 +69,17 @@ def test_an_answer_that_a_failure_cut_off_is_no_good_end() -> None:
     assert told.status(0) == "failed"
 
 
+def test_addresses_that_only_the_answer_names_are_sources_and_those_of_words_before_it_are_not() -> None:
+    said = [
+        {"type": "item.completed", "item": {"id": f"item_{n}", "type": "agent_message", "text": f"https://{n}.example"}}
+        for n in range(2)
+    ]
+    cut = read([lines({"type": "thread.started", "thread_id": "t"}, *said)])
+    assert cut.of("source.added") == []
+    told = read([lines({"type": "thread.started", "thread_id": "t"}, *said, {"type": "turn.completed"})])
+    assert [(source["url"], source["origin"]) for source in told.of("source.added")] == [("https://1.example", "text")]
+
+
 def test_an_unknown_item_is_kept() -> None:
     told = read(
         [

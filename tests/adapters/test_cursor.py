@@ -107,6 +107,14 @@ def test_a_plan_may_be_told_in_part_and_the_result_has_all_of_it() -> None:
     )
     assert run.plan == {"Do 1": "done", "Do 2": "pending"}
     assert run.steps() == {}
+    patch = [{"id": "1", "status": "TODO_STATUS_COMPLETED"}, {"id": "2", "content": "", "status": "in_progress"}]
+    run = told(
+        tool("started", "updateTodos", {"todos": first}),
+        tool("started", "updateTodos", {"todos": patch, "merge": True}),
+        tool("started", "updateTodos", {"todos": [{"id": "9", "status": "completed"}], "merge": True}),
+    )
+    assert run.plan == {"Do 1": "done", "Do 2": "active"}
+    assert run.counts["raw.event"] == 1  # it changes an entry that nobody knows
     full = [todo("1", "completed"), todo("2", "in_progress"), todo("3", "pending")]
     run = told(
         tool("started", "updateTodos", {"todos": first}),

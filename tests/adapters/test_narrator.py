@@ -100,7 +100,7 @@ def test_a_repeated_text_is_compared_and_not_doubled() -> None:
     say.complete("m")
     say.complete("never", None)
     assert say.drain() == []
-    say.complete("whole", "All of it", final=True)
+    say.complete("whole", "All of it")
     assert types(say.drain()) == ["text.delta", "text.completed"]
 
 

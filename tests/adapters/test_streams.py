@@ -158,6 +158,15 @@ def test_a_line_that_an_adapter_stumbles_over_is_of_another_format_or_none() -> 
     assert told.state.agent["format"] == "codex"
 
 
+@pytest.mark.parametrize("data", [b"", b"\n", b"usage: codex\n", b"{half", b"data: [DONE]\n\n"])
+def test_an_agent_that_says_nothing_in_the_format_that_was_named_did_not_end_well(data: bytes) -> None:
+    told = read([data], "codex")
+    assert told.of("agent.identified") == [{"format": "codex", "terminal": True}]
+    assert told.status(0) == "failed"
+    assert "end-undeclared" in told.findings()
+    assert not read([data]).state.agent
+
+
 def test_a_named_format_is_read_from_the_first_byte() -> None:
     assert read([b"starting\n", lines(THREAD)], "codex").of("log.line") == [{"stream": "stdout", "text": "starting"}]
     assert replayed("text") is None

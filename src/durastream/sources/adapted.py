@@ -28,6 +28,7 @@ class AdaptedSource:
 
     def __init__(self, stream: str, offset: int, adapter: type[Adapter]) -> None:
         self.stream = stream
+        self._start = offset
         self._frames = Frames(offset)
         self._say = Narrator()
         self.adapter = adapter
@@ -38,7 +39,12 @@ class AdaptedSource:
         return self._take(self._frames.feed(data))
 
     def close(self) -> list[Pending]:
-        return self._take(self._frames.close())
+        """At the end of a stream that held nothing, its format is told all the same: no end of it was declared."""
+        found = self._take(self._frames.close())
+        return found + self._told(Src(self.stream, self._start, 0))
+
+    def _told(self, src: Src) -> list[Pending]:
+        return [Pending(type_, data, encode(data), src) for type_, data in self._say.drain()]
 
     def _take(self, frames: list[Frame]) -> list[Pending]:
         """The events of some frames."""
@@ -49,6 +55,7 @@ class AdaptedSource:
             try:
                 value = decode(frame.data)
             except ValueError:
+                found += self._told(src)  # the first line may be none of the agent's, and still the format is known
                 if not frame.sse or frame.data != b"[DONE]":
                     found.append(self._unread(frame, src))
                 continue

@@ -31,7 +31,8 @@ class Codex:
 
     def __init__(self, say: Narrator) -> None:
         self._say = say
-        self._answer: str | None = None
+        self._answer: str | None = None  # the last message, and its text
+        self._text = ""
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -47,15 +48,17 @@ class Codex:
         return None
 
     def take(self, line: Any) -> None:
-        match line["type"]:
-            case "item.started" | "item.updated" | "item.completed":
-                self._item(line["item"], ended=line["type"] == "item.completed")
+        kind = line["type"]
+        match kind:
+            case "item.completed" | "item.started" | "item.updated":
+                self._item(line["item"], ended=kind == "item.completed")
             case "thread.started":
                 self._say.identify(name="codex", session_id=line["thread_id"])
             case "turn.started":
                 self._say.go_on()
             case "turn.completed":
                 self._say.use(scope="thread", mode="replace", **of_codex(line.get("usage") or {}))
+                self._say.cite(self._text, origin="text")
                 self._say.declare("completed", message_id=self._answer)
             case "turn.failed":
                 self._say.fail(line["error"]["message"], fatal=True)
@@ -71,8 +74,7 @@ class Codex:
             case "agent_message":
                 if ended:
                     say.complete(id_, item["text"])
-                    say.cite(item["text"], origin="text")
-                    self._answer = id_
+                    self._answer, self._text = id_, item["text"]
             case "reasoning":
                 if ended:
                     say.think(item["text"] + "\n\n")

@@ -37,7 +37,7 @@ class Cursor(ClaudeStream):
     def __init__(self, say: Narrator) -> None:
         super().__init__(say)
         self._repeats = False
-        self._todos: dict[Any, Entry] = {}
+        self._todos: dict[str, Entry] = {}
 
     @staticmethod
     def matches(line: Any) -> int:
@@ -127,11 +127,19 @@ class Cursor(ClaudeStream):
             self._say.end(id_, output=detail)
 
     def _plan(self, todos: Any, *, merge: bool = False) -> None:
+        """The list as it stands; with `merge` a patch of it, by id, which need not repeat what stays as it is."""
+        before = self._todos if merge else {}
+        if merge and type(todos) is list:
+            todos = [_patched(before.get(str(todo.get("id"))), todo) if type(todo) is dict else todo for todo in todos]
         if (found := entries(todos)) is None:
             raise Unmapped
-        told = {entry.id: entry for entry in found}
-        self._todos = self._todos | told if merge else told
+        self._todos = before | {entry.id or entry.title: entry for entry in found}
         self._say.plan(self._todos.values())
+
+
+def _patched(before: Entry | None, todo: dict[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in todo.items() if value not in (None, "")}
+    return told if before is None else {"content": before.title, "status": before.status, **told}
 
 
 def _tool(told: dict[str, Any]) -> tuple[str, dict[str, Any]]:

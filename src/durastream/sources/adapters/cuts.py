@@ -18,7 +18,7 @@ def string(value: Any) -> str:
 
 def as_message(value: Any) -> str:
     """A message id as ours may be: 1 to 200 characters, and # is the recorder's."""
-    text = string(value)[:200]
+    text = (value if type(value) is str else dumps(value))[:200]
     return text if text and text[0] != "#" else f"m{text}"[:200]
 
 

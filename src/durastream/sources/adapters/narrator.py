@@ -127,7 +127,7 @@ class Narrator:
         known.length += len(text)
         self._said.append(("text.delta", {"message_id": message_id, "text": text}))
 
-    def complete(self, message_id: Any, whole: Any = None, *, final: bool = False) -> None:
+    def complete(self, message_id: Any, whole: Any = None) -> None:
         """The message is complete. `whole` is its text as the agent repeats it: told if none of it was streamed, else
         declared, so that a difference is found and not doubled."""
         message_id = as_message(message_id)
@@ -141,7 +141,7 @@ class Narrator:
             sha256, length = hashlib.sha256(whole.encode()).hexdigest(), len(whole)
         if known is None:
             self._said.append(("text.delta", {"message_id": message_id, "text": whole}))
-        self.say("text.completed", message_id=message_id, sha256=sha256, length=length, final=final or None)
+        self._said.append(("text.completed", {"message_id": message_id, "sha256": sha256, "length": length}))
 
     def is_open(self, message_id: Any) -> bool:
         """Whether some of a message was streamed and it is not complete."""
