@@ -142,8 +142,9 @@ class Recorder:
             opening = [own("run.started", started), first]
             self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
-            if replaced:
-                self._append([_warning(str(replaced))])
+            told = [_warning(str(text)) for text in (replaced, self.meta.get("warning")) if text]
+            if told:
+                self._append(told)
         else:
             self._append([own("run.resumed", {"reason": "a new recorder took over"})])
         if self.spool.trouble() is not None:
