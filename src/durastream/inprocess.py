@@ -10,7 +10,7 @@ from typing import Any
 from durastream import probe
 from durastream.errors import DurastreamError, StoreError
 from durastream.ledger import now_text
-from durastream.recorder import Recorder
+from durastream.recorder import Recorder, set_aside
 from durastream.spool import Spool, boot_id
 
 __all__ = ["InProcess"]
@@ -69,6 +69,7 @@ class InProcess:
                 if self._recorder is not None:
                     self._recorder.release()
                     self._recorder = None
+                set_aside(self.spool, error)
                 if self.spool.exit_status() is not None:
                     tries += 1
                     self.spool.release_reserve()

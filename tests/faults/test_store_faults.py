@@ -27,6 +27,7 @@ from faults_kit import (
     written,
 )
 
+from durastream.errors import StoreConflict
 from durastream.recorder import recover
 from durastream.spool import spools
 
@@ -110,6 +111,76 @@ def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spoo
         assert f"{path} was removed, moved or replaced while it was written" in found.warnings
     else:
         assert found.of("run.resumed")
+
+
+def cut_short(path: str) -> None:
+    """Take the second half of a recording away under its writer."""
+    for end in ("", "-wal"):
+        if os.path.exists(path + end):
+            os.truncate(path + end, os.stat(path + end).st_size // 2)
+
+
+def test_a_recording_that_is_cut_short_under_its_recorder_is_kept_beside_and_made_anew(
+    box: Box, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(1200, pause=0.02, gate=gate), options=("--view", "none"))
+    live.reaches(300)
+    path = box.path(live.run_id)
+    cut_short(path)
+    eventually(lambda: os.path.exists(path + ".damaged") or not live.spool.exists(), "it to be noticed")
+    gate.touch()
+    assert child.wait(30) == 0
+    found = box.whole(live.run_id, written(1200))
+    assert any("while it was written" in text for text in found.warnings)
+    assert os.path.exists(path + ".damaged")
+
+
+def test_a_recording_whose_middle_is_gone_is_made_anew_by_recover(box: Box) -> None:
+    spool = prepared(box, SMALL)
+    assert recover(spool)
+    path = box.path(spool.run_id)
+    data = Path(path).read_bytes()
+    again = prepared(box, SMALL)
+    if box.log == "jsonl":
+        lines = data.replace(spool.run_id.encode(), again.run_id.encode()).splitlines(keepends=True)
+        Path(box.folder, again.run_id + ".jsonl").write_bytes(b"".join([*lines[:20], lines[20][:30], *lines[40:60]]))
+    else:
+        Path(box.folder, again.run_id + ".db").write_bytes(data[: 3 * 8192] + bytes(8192) + data[4 * 8192 : -8192])
+    assert recover(again)
+    found = box.whole(again.run_id, SMALL)
+    assert len(found.warnings) == 1
+    assert [name for name in os.listdir(box.folder) if name.endswith(".damaged")]
+
+
+def test_after_a_reboot_a_damaged_recording_is_left_as_it_is(box: Box) -> None:
+    """The spool may have lost its end with the power: what is stored may hold more."""
+    if box.log == "sqlite":
+        pytest.skip("it is the same code for both")
+    spool = prepared(box, SMALL, boot_id="another")
+    lines = [b'{"durastream":1,"run_id":"%s"}\n' % spool.run_id.encode(), b"half of\n", b"another\n"]
+    whole = prepared(box, SMALL)
+    assert recover(whole)
+    lines += Path(box.path(whole.run_id)).read_bytes().splitlines(keepends=True)[9:20]
+    Path(box.folder, spool.run_id + ".jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(StoreConflict):
+        recover(spool)
+    assert Path(box.folder, spool.run_id + ".jsonl").read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("end", ["-shm"])
+def test_a_recorder_that_dies_of_a_mapped_file_that_was_cut_short_is_followed_by_another(
+    tmp_path: Path, end: str
+) -> None:
+    box = Box(tmp_path / "store", "sqlite")
+    try:
+        live, child = box.watch(*steady(1200, pause=0.03), options=("--view", "none"))
+        live.reaches(100)
+        os.truncate(box.path(live.run_id) + end, 0)
+        assert child.wait(30) == 0
+        box.whole(live.run_id, written(1200))
+    finally:
+        box.sweep()
 
 
 # full disks
