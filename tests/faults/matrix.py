@@ -135,33 +135,38 @@ def caught(outcomes: Iterable[Outcome]) -> str:
     return f"{sum(not one.sound for one in outcomes)} of {len(outcomes)}"
 
 
-def full(seed: int, jobs: int, *, small: bool = False) -> Iterator[tuple[dict[str, Any], list[Outcome]]]:
-    """Each row of the table, with what was not sound in it."""
-    chance = random.Random(seed)
-    some = 12 if small else 1 << 30
+Told = tuple[dict[str, Any], list[Outcome]]
+PARTS = ("kills", "power", "errors")
 
-    def chosen(points: list[Point]) -> list[Point]:
-        return chance.sample(points, some) if len(points) > some else points
 
-    def told(name: str, outcomes: list[Outcome], control: str) -> tuple[dict[str, Any], list[Outcome]]:
-        return row(name, outcomes, control), [one for one in outcomes if not one.sound]
+def told(name: str, outcomes: list[Outcome], control: str) -> Told:
+    """A row of the table, with what was not sound in it."""
+    return row(name, outcomes, control), [one for one in outcomes if not one.sound]
 
+
+def kills(seed: int, jobs: int, some: int) -> Iterator[Told]:
+    """Everybody is killed everywhere."""
+    chance, small = random.Random(seed), some < 100
     early = strikes(control_points("early", "KILL", 4 if small else 60, chance), jobs)
     points = kill_points()
     for who in ("recorder", "recover", "supervisor"):
-        outcomes = strikes(chosen([point for point in points if point.who == who]), jobs)
+        outcomes = strikes(_chosen([point for point in points if point.who == who], some, chance), jobs)
         yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "the same")
-    context = multiprocessing.get_context("fork")
     groups = [
         (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)]) for log in LOGS
     ]
-    with context.Pool(jobs) as pool:
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
         outcomes = [one for group in pool.imap_unordered(_viewers, groups * (1 if small else 2)) for one in group]
         yield told("viewer killed at a call", [one for one in outcomes if one.hit], "the same")
         loads = [(log, 4 if small else 8, seed + n) for n in range(1 if small else 8) for log in LOGS]
-        random_kills = list(pool.imap_unordered(_load, loads))
-    outcomes = [one for kills, outcome in random_kills for one in [outcome] * kills]
+        ended = list(pool.imap_unordered(_load, loads))
+    outcomes = [outcome for count, outcome in ended for _ in range(count)]
     yield told("recorder killed at a random moment under load", outcomes, "the same")
+
+
+def power(seed: int, jobs: int, some: int) -> Iterator[Told]:
+    """The power is cut at many places, and file systems are shut down."""
+    small = some < 100
     for kind in powercut.kinds() if powercut.why_not() is None else ():
         for log in LOGS:
             wrong = powercut.control(kind, log, 6 if small else 24, seed)
@@ -170,8 +175,24 @@ def full(seed: int, jobs: int, *, small: bool = False) -> Iterator[tuple[dict[st
             wrong = powercut.shutdowns(kind, log, 1 if small else 4, seed, "lazy")
             outcomes = powercut.shutdowns(kind, log, 1 if small else 8, seed)
             yield told(f"file system shut down under load, {kind}, {log}", outcomes, caught(wrong))
+
+
+def errors(seed: int, jobs: int, some: int) -> Iterator[Told]:
+    """Each call fails once."""
+    chance, small = random.Random(seed + 1), some < 100
     deaf = strikes(control_points("deaf", "ENOSPC", 4 if small else 30, chance), jobs)
-    yield told("a call that fails once", strikes(chosen(error_points()), jobs), caught(deaf))
+    yield told("a call that fails once", strikes(_chosen(error_points(), some, chance), jobs), caught(deaf))
+
+
+def _chosen(points: list[Point], some: int, chance: random.Random) -> list[Point]:
+    return chance.sample(points, some) if len(points) > some else points
+
+
+def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[Told]:
+    """Each row of the table."""
+    for part in (kills, power, errors):
+        if part.__name__ in only:
+            yield from part(seed, jobs, some)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -185,6 +206,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="strikes at the same time")
     parser.add_argument("--small", action="store_true", help="a few points of each row")
+    parser.add_argument("--only", action="append", choices=PARTS, help="just this part; may be repeated")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     asked = parser.parse_args()
     if (why := why_no_strace()) is not None:
@@ -193,7 +215,7 @@ def main() -> int:
     if (why := powercut.why_not()) is not None:
         print(f"power cuts are left out: {why}", file=sys.stderr)
     began, rows, bad = time.monotonic(), [], 0
-    for one, unsound in full(asked.seed, asked.jobs, small=asked.small):
+    for one, unsound in full(asked.seed, asked.jobs, 12 if asked.small else 1 << 30, asked.only or PARTS):
         rows.append(one)
         bad += len(unsound)
         print(f"{time.monotonic() - began:.0f} s: {one}", file=sys.stderr, flush=True)
