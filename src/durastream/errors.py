@@ -12,6 +12,7 @@
     │   ├── StoreUnwritable             no folder, no permission, read-only
     │   ├── StoreFull                   no space (or a file size limit)
     │   ├── StoreConflict               the store is ahead of or behind the writer
+    │   │   └── StoreDamaged            what was stored is gone or broken: it is made anew from the spool
     │   └── RunLocked                   another recorder holds the run
     └── AgentNotStarted           126/127   not executable / not found
 
@@ -31,6 +32,7 @@ __all__ = [
     "RunLocked",
     "RunNotFound",
     "StoreConflict",
+    "StoreDamaged",
     "StoreError",
     "StoreFull",
     "StoreUnwritable",
@@ -85,6 +87,10 @@ class StoreFull(StoreError):
 
 
 class StoreConflict(StoreError):
+    pass
+
+
+class StoreDamaged(StoreConflict):
     pass
 
 

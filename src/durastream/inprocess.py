@@ -7,9 +7,10 @@ import threading
 import time
 from typing import Any
 
+from durastream import probe
 from durastream.errors import DurastreamError, StoreError
 from durastream.ledger import now_text
-from durastream.recorder import Recorder
+from durastream.recorder import Recorder, set_aside
 from durastream.spool import Spool, boot_id
 
 __all__ = ["InProcess"]
@@ -23,6 +24,7 @@ class InProcess:
 
     def __init__(self, *, store: str, name: str | None, tags: dict[str, str], command: list[str], log: str) -> None:
         started = time.time()
+        log, warning = probe.log_for(store, log)
         self.spool = Spool.create(
             store,
             {
@@ -36,6 +38,7 @@ class InProcess:
                 "mono": time.monotonic(),
                 "boot_id": boot_id(),
                 "log": log,
+                "warning": warning,
                 "format": "auto",
                 "raw": True,
             },
@@ -66,6 +69,7 @@ class InProcess:
                 if self._recorder is not None:
                     self._recorder.release()
                     self._recorder = None
+                set_aside(self.spool, error)
                 if self.spool.exit_status() is not None:
                     tries += 1
                     self.spool.release_reserve()

@@ -16,7 +16,16 @@ from collections import deque
 from typing import Any
 
 from durastream import answer
-from durastream.errors import DurastreamError, RunLocked, StoreConflict, StoreFull, StoreUnwritable
+from durastream.errors import (
+    Damaged,
+    DurastreamError,
+    RunLocked,
+    StoreConflict,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreUnwritable,
+)
 from durastream.events import FORMAT, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.spool import STREAMS, Spool, boot_id
@@ -27,7 +36,7 @@ from durastream.stores.protocols import completed_info
 from durastream.supervisor import GIVE_UP, RETRY
 from durastream.tail import RAW_PIECE, Control, Packing, Place, Tail
 
-__all__ = ["Recorder", "main", "recover"]
+__all__ = ["Recorder", "main", "recover", "set_aside"]
 
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
@@ -102,12 +111,18 @@ class Recorder:
         if not self._resumed:
             return
         reader: Reader = open_reader(self.path)
-        while events := reader.read(self.state.seq, whole=False):
-            self._ledger.known(events)
-            for event in events:
-                if event.src is not None:
-                    stream, offset, length = event.src
-                    self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
+        self._held.callback(reader.close)
+        try:
+            while events := reader.read(self.state.seq, whole=False):
+                self._ledger.known(events)
+                for event in events:
+                    if event.src is not None:
+                        stream, offset, length = event.src
+                        self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
+        except Damaged as error:
+            raise StoreDamaged(str(error)) from error
+        if reader.damage:
+            raise StoreDamaged(f"{self.path} was damaged while it was written: {reader.damage[0]}")
         reader.close()
 
     def _tail(self, stream: str) -> Tail:
@@ -142,8 +157,9 @@ class Recorder:
             opening = [own("run.started", started), first]
             self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
-            if replaced:
-                self._append([_warning(str(replaced))])
+            told = [_warning(str(text)) for text in (replaced, self.meta.get("warning")) if text]
+            if told:
+                self._append(told)
         else:
             self._append([own("run.resumed", {"reason": "a new recorder took over"})])
         if self.spool.trouble() is not None:
@@ -227,8 +243,7 @@ class Recorder:
         if now < self._disk_at:
             return []
         self._disk_at = now + 1.0
-        if _files(self._file) != self._files:
-            raise StoreConflict(f"{self._file} was removed, moved or replaced while it was written")
+        self._check_files()
         if self._told_low:
             return []
         room = os.statvfs(self.spool.path)
@@ -236,6 +251,15 @@ class Recorder:
         self._told_low = free < _LOW_WATER
         text = f"only {free >> 20} MiB are left on the disk of {self.spool.store}"
         return [_warning(text)] if self._told_low else []
+
+    def _check_files(self) -> None:
+        """Notice what others did to the files of the recording, which is silent to who writes them."""
+        files = _files(self._file)
+        if [at[:2] for at in files] != [at[:2] for at in self._files]:
+            raise StoreConflict(f"{self._file} was removed, moved or replaced while it was written")
+        if any(at[2] < before[2] for at, before in zip(files, self._files, strict=True)):
+            raise StoreDamaged(f"{self._file} was cut short while it was written")
+        self._files = files
 
     # storing
 
@@ -268,6 +292,7 @@ class Recorder:
 
     def _finish(self) -> None:
         """Close what is open, say how it ended, and leave one plain file."""
+        self._check_files()
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
         last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
@@ -308,16 +333,37 @@ def _cut_short(stream: str) -> str:
     return f"{stream} was cut short while it was read: append to it with >>"
 
 
-def _files(path: str) -> list[tuple[int, int] | None]:
-    """What tells the files of a recording from others of the same name. Their removal is silent to who writes them."""
-    found: list[tuple[int, int] | None] = []
+def _files(path: str) -> list[tuple[int, int, int]]:
+    """What tells the files of a recording from others of the same name, and their sizes, which only grow."""
+    found = []
     for end in ("", "-wal"):
         try:
             at = os.stat(path + end)
-            found.append((at.st_dev, at.st_ino))
+            found.append((at.st_dev, at.st_ino, at.st_size))
         except OSError:
-            found.append(None)
+            found.append((0, 0, 0))
     return found
+
+
+def set_aside(spool: Spool, error: StoreError) -> bool:
+    """Give the files of a recording that was damaged another name, so that it is made anew from the spool.
+
+    Not after the machine went down, for then the spool may have lost its end; False when nothing was done.
+    """
+    path = FolderStore(spool.store).path(spool.run_id)
+    if not isinstance(error, StoreDamaged) or path is None or spool.meta().get("boot_id") != boot_id():
+        return False
+    for end in ("", "-wal"):
+        with contextlib.suppress(OSError):
+            os.replace(path + end, f"{path}{end}.damaged")
+    spool.write_trouble(_told(error))
+    return True
+
+
+def _told(error: DurastreamError) -> dict[str, Any]:
+    """What is written down of an error, for the person who asks."""
+    said = {"message": str(error)[:1000], "exit_code": error.exit_code}
+    return {**said, "replaced": said["message"]} if isinstance(error, StoreConflict) else said
 
 
 def _warning(message: str) -> Pending:
@@ -359,14 +405,24 @@ def recover(spool: Spool) -> bool:
     try:
         if not spool.exists():
             return True
+        _record(spool)
+    finally:
+        os.close(lock)
+    return True
+
+
+def _record(spool: Spool, *, anew: bool = False) -> None:
+    """Record to the end, and once more from the start when what is stored was damaged."""
+    try:
         recorder = Recorder(spool)
         try:
             recorder.run()
         finally:
             recorder.release()
-    finally:
-        os.close(lock)
-    return True
+    except StoreDamaged as error:
+        if anew or not set_aside(spool, error):
+            raise
+        _record(spool, anew=True)
 
 
 def main(argv: list[str]) -> int:
@@ -376,7 +432,7 @@ def main(argv: list[str]) -> int:
         lock = spool.lock("recorder")
         gc.freeze()  # a batch is thousands of small objects without a cycle: looking for one costs a tenth
         gc.set_threshold(200_000, 20, 100)
-        Recorder(spool).run()
+        _record(spool)
         os.close(lock)
     except RunLocked:
         return RETRY  # whoever has it goes on with it
@@ -398,10 +454,7 @@ def main(argv: list[str]) -> int:
 def _trouble(spool: Spool, error: DurastreamError, code: int) -> int:
     if isinstance(error, StoreFull) and spool.exit_status() is not None:
         spool.release_reserve()
-    trouble = {"message": str(error)[:1000], "exit_code": error.exit_code}
-    if isinstance(error, StoreConflict):
-        trouble["replaced"] = str(error)[:1000]
-    spool.write_trouble(trouble)
+    spool.write_trouble(_told(error))
     return code
 
 

@@ -379,6 +379,11 @@ for cls in (SqliteWriter, JsonlWriter):
         if mode != "early":
             tell(batch)
     cls.append = append
+if mode == "lazy":
+    import durastream.stores.jsonl as jsonl, durastream.stores.sqlite as sqlite
+    prepare = sqlite._prepare
+    jsonl._sync = lambda fd: None
+    sqlite._prepare = lambda db: (prepare(db), db.execute("pragma synchronous=off").close())
 if mode == "forgetful":
     tail = recorder.Recorder._tail
     def forgetful(self, stream):
@@ -397,8 +402,9 @@ if mode == "recover":
 sys.exit(recorder.main([store, run_id]))
 """
 """A recorder in small batches that tells what it holds for stored. `early` tells it before the commit, `deaf` does not
-hear that a commit failed, `forgetful` does not know where exactly it had read to: all are wrong, and a harness that
-works catches them. It waits for a line on stdin when it has imported all it needs, which takes long under strace."""
+hear that a commit failed, `forgetful` does not know where exactly it had read to, `lazy` does not sync: all are wrong,
+and a harness that works catches them. It waits for a line on stdin when it has imported all it needs, which takes long
+under strace."""
 
 
 def driver(spool: Spool, acks: Path, mode: str = "honest") -> list[str]:

@@ -57,6 +57,7 @@ def stored(box: Box, run_id: str, told: int) -> int:
         return 0
 
 
+@pytest.mark.crash
 @needs_strace
 @pytest.mark.parametrize(
     ("call", "points"),
@@ -84,6 +85,7 @@ def test_a_recorder_killed_at_a_write_has_stored_what_it_told_and_loses_and_doub
     assert tried >= len(points) - 3, f"only {tried} of {len(points)} points were reached"
 
 
+@pytest.mark.crash
 @needs_strace
 def test_the_harness_catches_a_recorder_that_tells_before_it_commits(box: Box, tmp_path: Path) -> None:
     call = "pwrite64" if box.log == "sqlite" else "write"
@@ -106,6 +108,7 @@ def test_the_harness_catches_a_recorder_that_forgets_where_it_had_read_to(box: B
         box.whole(spool.run_id, SMALL)
 
 
+@pytest.mark.crash
 @needs_strace
 @pytest.mark.parametrize("call", ["rename", "unlink", "rmdir"])
 def test_a_recorder_killed_between_the_end_and_the_removal_of_its_spool_leaves_a_run_that_is_over(
@@ -138,6 +141,7 @@ def test_the_run_ends_at_once_when_its_recorder_is_killed_after_the_removal(box:
     box.whole(run_id)
 
 
+@pytest.mark.crash
 def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
     box: Box, tmp_path: Path
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_
     assert box.cli("verify", live.run_id).code == 0
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(180)
 def test_two_hundred_thousand_lines_come_through_five_kills(box: Box) -> None:
     count = 100_000

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults_kit import (
@@ -27,8 +29,11 @@ from faults_kit import (
     written,
 )
 
+from durastream.errors import StoreConflict, StoreUnwritable
 from durastream.recorder import recover
 from durastream.spool import spools
+from durastream.stores.jsonl import JsonlWriter
+from durastream.stores.sqlite import SqliteWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 SMALL = written(600)
@@ -46,6 +51,7 @@ def faults(log: str) -> list[tuple[str, str]]:
             ("write", "error=ENOSPC:when=4..6"), ("write", "error=EIO:when=9+")]  # fmt: skip
 
 
+@pytest.mark.crash
 @needs_strace
 def test_what_failed_to_be_written_is_not_told_as_stored_and_not_stored_twice(box: Box, tmp_path: Path) -> None:
     for call, fault in faults(box.log):
@@ -65,6 +71,7 @@ def test_what_failed_to_be_written_is_not_told_as_stored_and_not_stored_twice(bo
         box.whole(spool.run_id, SMALL)
 
 
+@pytest.mark.crash
 @needs_strace
 def test_the_harness_catches_a_recorder_that_does_not_hear_of_errors(box: Box, tmp_path: Path) -> None:
     spool = prepared(box, SMALL)
@@ -112,6 +119,125 @@ def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spoo
         assert found.of("run.resumed")
 
 
+def cut_short(path: str) -> None:
+    """Take the second half of a recording away under its writer."""
+    for end in ("", "-wal"):
+        if os.path.exists(path + end):
+            os.truncate(path + end, os.stat(path + end).st_size // 2)
+
+
+def test_a_recording_that_is_cut_short_under_its_recorder_is_kept_beside_and_made_anew(
+    box: Box, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(1200, pause=0.02, gate=gate), options=("--view", "none"))
+    live.reaches(300)
+    path = box.path(live.run_id)
+    cut_short(path)
+    eventually(lambda: os.path.exists(path + ".damaged") or not live.spool.exists(), "it to be noticed")
+    gate.touch()
+    assert child.wait(30) == 0
+    found = box.whole(live.run_id, written(1200))
+    assert any("while it was written" in text for text in found.warnings)
+    assert os.path.exists(path + ".damaged")
+
+
+def test_a_recording_whose_middle_is_gone_is_made_anew_by_recover(box: Box) -> None:
+    spool = prepared(box, SMALL)
+    assert recover(spool)
+    path = box.path(spool.run_id)
+    data = Path(path).read_bytes()
+    again = prepared(box, SMALL)
+    if box.log == "jsonl":
+        lines = data.replace(spool.run_id.encode(), again.run_id.encode()).splitlines(keepends=True)
+        Path(box.folder, again.run_id + ".jsonl").write_bytes(b"".join([*lines[:20], lines[20][:30], *lines[40:60]]))
+    else:
+        Path(box.folder, again.run_id + ".db").write_bytes(data[: 3 * 8192] + bytes(8192) + data[4 * 8192 : -8192])
+    assert recover(again)
+    found = box.whole(again.run_id, SMALL)
+    assert len(found.warnings) == 1
+    assert [name for name in os.listdir(box.folder) if name.endswith(".damaged")]
+
+
+def test_after_a_reboot_a_damaged_recording_is_left_as_it_is(box: Box) -> None:
+    """The spool may have lost its end with the power: what is stored may hold more."""
+    if box.log == "sqlite":
+        pytest.skip("it is the same code for both")
+    spool = prepared(box, SMALL, boot_id="another")
+    lines = [b'{"durastream":1,"run_id":"%s"}\n' % spool.run_id.encode(), b"half of\n", b"another\n"]
+    whole = prepared(box, SMALL)
+    assert recover(whole)
+    lines += Path(box.path(whole.run_id)).read_bytes().splitlines(keepends=True)[9:20]
+    Path(box.folder, spool.run_id + ".jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(StoreConflict):
+        recover(spool)
+    assert Path(box.folder, spool.run_id + ".jsonl").read_bytes() == b"".join(lines)
+
+
+def test_a_recorder_that_dies_of_a_mapped_file_that_was_cut_short_is_followed_by_another(tmp_path: Path) -> None:
+    box = Box(tmp_path / "store", "sqlite")
+    try:
+        live, child = box.watch(*steady(1200, pause=0.03), options=("--view", "none"))
+        live.reaches(100)
+        os.truncate(box.path(live.run_id) + "-shm", 0)
+        assert child.wait(30) == 0
+        box.whole(live.run_id, written(1200))
+    finally:
+        box.sweep()
+
+
+def test_a_commit_that_raised_and_is_there_all_the_same_is_not_stored_twice(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durastream.tail._READ", 1500)
+    spool = prepared(box, SMALL)
+    writer = SqliteWriter if box.log == "sqlite" else JsonlWriter
+    honest, commits = writer.append, []
+
+    def append(self: Any, batch: Any) -> None:
+        honest(self, batch)
+        commits.append(batch)
+        if len(commits) in (1, 4, 9, 15):
+            raise StoreUnwritable("input/output error, after the commit")
+
+    monkeypatch.setattr(writer, "append", append)
+    raised = 0
+    while spool.exists():
+        try:
+            assert recover(spool)
+        except StoreUnwritable:
+            raised += 1
+    assert raised == 4
+    assert len(box.whole(spool.run_id, SMALL).of("run.resumed")) >= 3
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("how", ["full", "ro"])
+def test_a_recording_whose_recorder_was_killed_is_read_on_a_disk_that_is_full_or_read_only(
+    box: Box, disk: Callable[[str], Disk], tmp_path: Path, how: str
+) -> None:
+    live = box.detach("sh", "-c", "seq 2000; sleep 60")
+    live.reaches(3)
+    for who in ("supervisor", "recorder"):
+        stop(live.pid(who))
+    stop(live.agent)
+    eventually(lambda: not live.spool.alive() and not live.spool.agent_alive(), "all to be gone")
+    stored = [event.body for event in box.look(live.run_id).events]
+    small = disk("size=2m")
+    for name in os.listdir(box.folder):
+        if name.startswith(live.run_id) and not name.endswith("-shm"):
+            shutil.copy(Path(box.folder, name), small.path)
+    if how == "ro":
+        small.again("ro")
+    else:
+        with contextlib.suppress(OSError), open(small.path / "rest", "wb", buffering=0) as rest:
+            while True:
+                rest.write(bytes(4096))
+    done = box.cli("events", str(small.path / os.path.basename(box.path(live.run_id))))
+    assert done.code == 0, done
+    assert [event["seq"] for event in json_lines(done.out)] == list(range(1, len(stored) + 1))
+
+
 # full disks
 
 
@@ -151,10 +277,25 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Disk]]:
         one.close()
 
 
+@pytest.mark.crash
 @pytest.mark.skipif(os.geteuid() == 0, reason="root needs no namespace to mount")
 def test_small_disks_in_a_namespace() -> None:
     """All tests of this file that mount, as the root of a user namespace."""
-    inside = ["unshare", "-Urm", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "disk", __file__]
+    inside = [
+        "unshare",
+        "-Urm",
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "crash",
+        "-k",
+        "disk",
+        __file__,
+    ]
     if subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("user namespaces are not allowed here")
     done = subprocess.run(inside, capture_output=True, text=True, timeout=100, check=False)
@@ -178,6 +319,7 @@ def filler(size: int, seconds: float = 0.5, code: int = 0) -> tuple[str, ...]:
     return (*PYTHON, "-c", FILLER, str(size), str(seconds), str(code))
 
 
+@pytest.mark.crash
 def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(box: Box, disk: Callable[[str], Disk]) -> None:
     code = 0 if box.log == "sqlite" else 3  # which is kept, and 0 is not
     small = disk("size=6m")
@@ -203,6 +345,7 @@ def test_a_disk_that_fills_during_a_run_is_told_and_recover_completes_it(box: Bo
     assert [event.body for event in found.events][: len(stored)] == stored, "what was stored stayed"
 
 
+@pytest.mark.crash
 def test_a_run_goes_on_by_itself_when_the_disk_has_room_again(box: Box, disk: Callable[[str], Disk]) -> None:
     small = disk("size=6m")
     full = Box(small.path / "store", box.log)
@@ -214,6 +357,7 @@ def test_a_run_goes_on_by_itself_when_the_disk_has_room_again(box: Box, disk: Ca
     assert found.raw["stdout"].decode() == "".join(data["text"] for data in found.of("text.delta"))
 
 
+@pytest.mark.crash
 def test_a_run_on_a_full_disk_can_be_cancelled(box: Box, disk: Callable[[str], Disk]) -> None:
     full = Box(disk("size=4m").path / "store", box.log)
     live = full.detach("sh", "-c", "head -c 8000000 /dev/urandom; sleep 60")
@@ -224,6 +368,7 @@ def test_a_run_on_a_full_disk_can_be_cancelled(box: Box, disk: Callable[[str], D
     eventually(lambda: not live.spool.alive(), "the processes to end")
 
 
+@pytest.mark.crash
 def test_little_room_on_the_disk_is_told_early(box: Box, disk: Callable[[str], Disk]) -> None:
     low = Box(disk("size=32m").path / "store", box.log)
     run_id, result = low.run("true")
@@ -234,6 +379,7 @@ def test_little_room_on_the_disk_is_told_early(box: Box, disk: Callable[[str], D
     assert "MiB are left on the disk of" in warning["message"]
 
 
+@pytest.mark.crash
 def test_a_disk_without_inodes_for_the_recording_keeps_the_spool(box: Box, disk: Callable[[str], Disk]) -> None:
     small = disk("size=200m,nr_inodes=16")
     full = Box(small.path / "store", box.log)
@@ -245,6 +391,7 @@ def test_a_disk_without_inodes_for_the_recording_keeps_the_spool(box: Box, disk:
     full.whole(run_id, written(100))
 
 
+@pytest.mark.crash
 def test_a_store_on_a_read_only_disk_is_refused_before_anything_starts(
     box: Box, disk: Callable[[str], Disk], tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_two_recoveries_at_once_record_a_run_once(box: Box) -> None:
     assert not box.whole(spool.run_id, wrote).of("run.resumed")
 
 
+@pytest.mark.crash
 @needs_strace
 def test_a_recovery_that_is_killed_again_and_again_is_taken_up_by_the_next(box: Box, tmp_path: Path) -> None:
     wrote = written(6000)

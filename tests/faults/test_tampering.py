@@ -143,6 +143,7 @@ def seq_of(line: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(300)
 def test_any_changed_byte_of_a_jsonl_recording_is_found_at_its_place(jsonl: Path) -> None:
     original, whole = read(jsonl), jsonl.read_bytes()
@@ -195,6 +196,7 @@ def each_change(db: sqlite3.Connection, table: str, key: str, column: str) -> It
         db.execute(f"update {table} set {column} = ? where {key} = ?", (value, id_))
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("column", ["body", "hash"])
 def test_any_changed_byte_of_an_event_in_sqlite_is_found_at_it(db: sqlite3.Connection, column: str) -> None:
@@ -226,6 +228,7 @@ def test_a_changed_row_of_a_message_is_found(db: sqlite3.Connection, column: str
     assert "draft" in verify(file_of(db)).codes
 
 
+@pytest.mark.crash
 def test_any_changed_byte_of_raw_bytes_is_found_or_changes_nothing_that_is_read(db: sqlite3.Connection) -> None:
     original = read(file_of(db))
     missed = 0
@@ -369,6 +372,7 @@ def test_a_log_that_was_cut_off_has_lost_its_end_and_its_seal(recording: Path, c
     assert f"its last event is {len(events) - count}, not run.completed" in found.places()
 
 
+@pytest.mark.crash
 def test_a_jsonl_recording_cut_off_at_any_byte_is_found(jsonl: Path) -> None:
     whole = jsonl.read_bytes()
     for size in range(0, len(whole), 7):
@@ -420,6 +424,7 @@ def test_raw_chunks_swapped_taken_out_or_repeated_are_found(tmp_path: Path, log:
 # any byte of the file
 
 
+@pytest.mark.crash
 def test_any_changed_byte_of_a_database_is_found_or_changes_nothing_that_is_read(
     originals: dict[str, Path], tmp_path: Path
 ) -> None:

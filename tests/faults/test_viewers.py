@@ -22,6 +22,7 @@ from durastream.stores.folder import open_reader
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
 
+@pytest.mark.crash
 def test_many_viewers_that_are_killed_and_stopped_do_not_touch_the_run(box: Box) -> None:
     count = 2000
     many = 20 if box.log == "sqlite" else 8
@@ -145,6 +146,7 @@ def test_joining_at_any_moment_gives_the_state_of_the_whole(box: Box) -> None:
         assert state.dump() == found.state.dump(), f"joined at event {at}"
 
 
+@pytest.mark.crash
 def test_viewers_that_come_while_the_file_is_made_wait_for_it(box: Box, tmp_path: Path) -> None:
     """A viewer may be there before the recorder: it gets every event all the same."""
     wrote = written(200)
@@ -173,6 +175,7 @@ def test_viewers_that_come_while_the_file_is_made_wait_for_it(box: Box, tmp_path
         assert got == list(range(1, len(box.whole(spool.run_id, wrote).events) + 1))
 
 
+@pytest.mark.crash
 def test_no_view_shows_what_is_not_stored(box: Box) -> None:
     """What a viewer printed is in the recording after its recorder and supervisor were killed."""
     live = box.detach(*steady(100_000, pause=0.005))

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from durastream.cli import comparing, evaluating, formats, importing, inspect, listing, manage, sealing, verifying
+from durastream.cli import (
+    comparing,
+    evaluating,
+    formats,
+    importing,
+    inspect,
+    listing,
+    manage,
+    sealing,
+    selftesting,
+    verifying,
+)
 from durastream.cli.common import attached_store
 from durastream.cli.ending import say
 from durastream.cli.launch import LOGS, VIEWS, Request, check
@@ -335,6 +346,14 @@ def recover_command(
 ) -> int:
     """Finish a recording whose supervisor and recorder are gone."""
     return manage.recover_runs(attached_store(store), run)
+
+
+@app.command("selftest", epilog="Exits with 0 when the store can promise all of it on both logs, else with 1.")
+def selftest_command(
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False, store: Store = None
+) -> int:
+    """Try the disk of the store: locks, syncs, shared memory, kills."""
+    return selftesting.run_selftest(attached_store(store), as_json=json_)
 
 
 @app.command("rm")

@@ -24,6 +24,8 @@ _NOT_RECONCILED = 120
 def run(request: Request) -> int:
     """Start, watch, and return the exit code for the process."""
     started = launch(request)
+    if started.warning is not None:
+        say(started.warning)
     if request.detach:
         print(started.spool.run_id)  # noqa: T201 - the one thing that scripts read
         return 0

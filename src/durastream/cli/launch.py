@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from durastream import supervisor
+from durastream import probe, supervisor
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
 from durastream.spool import Spool, boot_id
@@ -50,6 +50,8 @@ class Started(NamedTuple):
 
     spool: Spool
     supervisor: int
+    warning: str | None = None
+    """What a person should know of how it is recorded."""
 
 
 _OF_ANOTHER = ("COLUMNS", "LINES", "STY", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TMUX", "TMUX_PANE")
@@ -139,6 +141,7 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     cwd = current_folder(environ)
     store = find_store(request.store, environ, cwd)
     make_store(store)
+    log, warning = probe.log_for(store, request.log)
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
     size = (next(filter(None, map(size_of, (1, 0, 2))), DEFAULT_SIZE)) if request.tty else None
@@ -155,7 +158,8 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "boot_id": boot_id(),
         "parent_run_id": _text(parent) if parent else None,
         "versions": {"durastream": VERSION, "python": ".".join(map(str, sys.version_info[:3]))},
-        "log": request.log,
+        "log": log,
+        "warning": warning,
         "format": "terminal" if request.tty else request.format,
         "terminal": size,
         "raw": request.raw,
@@ -170,7 +174,7 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         own |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         for name in _OF_ANOTHER:
             own.pop(name, None)
-    return Started(spool, supervisor.launch(spool, argv, own, _stdin(), size))
+    return Started(spool, supervisor.launch(spool, argv, own, _stdin(), size), warning)
 
 
 def current_folder(environ: Mapping[str, str] = os.environ) -> str:

@@ -223,7 +223,7 @@ def info_of(meta: dict[str, Any]) -> RunInfo:
 
 def remove_files(path: str) -> None:
     """Remove a recording and what goes by its name: what SQLite leaves beside it, addenda, a signature."""
-    beside = addenda_path(path), os.path.splitext(path)[0] + SIGNATURE
+    beside = addenda_path(path), os.path.splitext(path)[0] + SIGNATURE, f"{path}.damaged", f"{path}-wal.damaged"
     for name in (*(path + end for end in ("", "-wal", "-shm", "-journal")), *beside):
         _unlink(name)
 

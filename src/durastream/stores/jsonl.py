@@ -17,7 +17,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from durastream.errors import Damaged, NewerFormat, NotARecording, StoreConflict, StoreError, StoreFull, StoreUnwritable
+from durastream.errors import (
+    Damaged,
+    NewerFormat,
+    NotARecording,
+    StoreConflict,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreUnwritable,
+)
 from durastream.events import FORMAT, Event, dumps, genesis, loads, loads_many, parse_hash, show_hash
 from durastream.state import RunState, fold
 from durastream.stores.packed import pieces
@@ -94,7 +103,8 @@ class JsonlWriter:
     def resume(cls, path: str) -> JsonlWriter | None:
         """Open a recording to write on, cut off behind the last line that can be read, so that the next is not lost.
 
-        None when not even its header is whole. Raises NotARecording or NewerFormat for what is not ours to go on with.
+        None when not even its header is whole. Raises NotARecording or NewerFormat for what is not ours to go on with,
+        StoreDamaged when events are missing in its middle.
         """
         try:
             reader = JsonlReader(path)
@@ -106,6 +116,9 @@ class JsonlWriter:
         head = Head(0, genesis(reader.run_id))
         for entry in reader.scan():
             if isinstance(entry, Event):
+                if entry.seq != head.seq + 1:
+                    reader.close()
+                    raise StoreDamaged(f"{path} lost what was stored between event {head.seq} and {entry.seq}")
                 head = Head(entry.seq, entry.hash)
             else:
                 raw[entry.stream] = entry.offset + entry.length

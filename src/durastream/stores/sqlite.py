@@ -24,6 +24,7 @@ from durastream.errors import (
     NotARecording,
     RecordingError,
     StoreConflict,
+    StoreDamaged,
     StoreError,
     StoreFull,
     StoreUnwritable,
@@ -61,6 +62,8 @@ def _translate(error: sqlite3.Error, path: str) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return StoreFull(f"no space left for {path}: free some; what was stored stays")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreDamaged(f"{path} was damaged while it was written: {error}")
     return StoreUnwritable(f"cannot write {path}: {error}")
 
 
