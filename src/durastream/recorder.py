@@ -389,8 +389,9 @@ def main(argv: list[str]) -> int:
             return 0  # the one before was killed when all was done, or somebody removed the run
         import traceback
 
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
+        with contextlib.suppress(OSError):  # in ASCII: it may quote what an agent wrote, and somebody may print it
+            for line in traceback.format_exc().splitlines():
+                sys.stderr.write(line.encode("unicode_escape").decode() + "\n")
         return _trouble(spool, DurastreamError(f"the recorder of run {spool.run_id} failed: {error!r}"), 70)
     return 0
 
