@@ -127,7 +127,7 @@ class Recorder:
             started = {
                 name: self.meta[name]
                 for name in ("run_id", "command", "callable", "cwd", "name", "tags", "host", "pid", "prompt",
-                             "parent_run_id", "versions")
+                             "parent_run_id", "versions", "max_bytes", "max_duration")
                 if self.meta.get(name) is not None
             }  # fmt: skip
             started["format"] = FORMAT
