@@ -15,7 +15,10 @@ from durastream.rules.finding import Finding
 from durastream.rules.reconcile import ENDS
 from durastream.state import SHORT, RunState
 
-__all__ = ["end_status", "packet"]
+__all__ = ["LIMITS", "end_status", "packet"]
+
+LIMITS = frozenset({"max-bytes", "max-duration"})
+"""Who asks for the end of a run that went beyond what it was given."""
 
 _ASKED_TO_END = frozenset({"SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"})
 
@@ -31,6 +34,8 @@ def end_status(state: RunState, exit_status: Mapping[str, Any] | None) -> str:
         return _own_word(state) if imported else "unknown"
     if state.cancel is not None and state.cancel.get("by") == "cancel":
         return "cancelled"
+    if state.cancel is not None and state.cancel.get("by") in LIMITS:
+        return "interrupted"  # however well it took it
     signal = exit_status.get("signal")
     if signal is not None:
         return "interrupted" if str(signal) in _ASKED_TO_END else "failed"

@@ -18,6 +18,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 __all__ = [
+    "ACTIVE",
     "FORMAT",
     "RESERVED",
     "TYPES",
@@ -88,13 +89,15 @@ RESERVED = frozenset(
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+\Z")
 
-# Characters that JSON leaves as they are and a terminal, a pager or a reader may act on: C1 controls, bidirectional
-# overrides, invisible characters, line separators, tags, variation selectors.
-_ACTIVE = re.compile(
-    "[\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+ACTIVE = (
+    "\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
 )
+"""Characters that JSON leaves as they are and a terminal, a pager or a reader may act on, as a class of a pattern: C1
+controls, bidirectional overrides, invisible characters, line separators, tags, variation selectors. The one list."""
 
+_ACTIVE = re.compile(f"[{ACTIVE}]")
 
 _LONGEST_RUN = 1e12  # seconds; what claims to be beyond is no time, and infinity would make a replay wait for ever
 

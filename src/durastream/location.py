@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 
 from durastream.errors import StoreUnwritable
 
-__all__ = ["find_store", "make_store"]
+__all__ = ["check_owner", "find_store", "make_store"]
+
+
+_ANOTHER = "name another with --store or $DURASTREAM_STORE"
 
 
 def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> str:
@@ -34,7 +38,7 @@ def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> st
 
 
 def make_store(folder: str) -> None:
-    """Make the folder, and the ones above it, private to the user. Raises StoreUnwritable."""
+    """Make the folder, and the ones above it, private to the user. Raises StoreUnwritable, also for that of another."""
     try:
         _make(folder)
     except (FileExistsError, NotADirectoryError):
@@ -43,8 +47,30 @@ def make_store(folder: str) -> None:
         raise StoreUnwritable(
             f"cannot make the store {folder}: {error.strerror}: name another with --store or $DURASTREAM_STORE"
         ) from error
+    check_owner(folder)
     if not os.access(folder, os.W_OK | os.X_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise StoreUnwritable(f"cannot write to the store {folder}: name another with --store or $DURASTREAM_STORE")
+
+
+def check_owner(folder: str) -> None:
+    """Refuse a store that others can put files into: theirs would be taken for ours, and ours would end up with them.
+
+    Raises StoreUnwritable, with what to do, when the folder, its spool or a link in their place belongs to another
+    user, or when everybody may write to it. One that is not there is nobody's.
+    """
+    me = os.geteuid()
+    for path in (folder, os.path.join(folder, ".spool")):
+        try:
+            itself, found = os.lstat(path), os.stat(path)
+        except OSError:
+            continue
+        link = stat.S_ISLNK(itself.st_mode)
+        if link and (path != folder or itself.st_uid not in (me, 0)):
+            raise StoreUnwritable(f"{path} is a link that durastream did not make: remove it, or {_ANOTHER}")
+        if found.st_uid != me:
+            raise StoreUnwritable(f"{path} belongs to another user (uid {found.st_uid}): {_ANOTHER}")
+        if found.st_mode & stat.S_IWOTH:
+            raise StoreUnwritable(f"everybody can write to {path}: chmod o-w it, or {_ANOTHER}")
 
 
 def _make(folder: str) -> None:
@@ -52,4 +78,6 @@ def _make(folder: str) -> None:
     above = os.path.dirname(folder)
     if above != folder and not os.path.isdir(above):
         _make(above)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.chmod(folder, 0o700)  # whatever the umask

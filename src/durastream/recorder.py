@@ -142,7 +142,7 @@ class Recorder:
             started = {
                 name: self.meta[name]
                 for name in ("run_id", "command", "callable", "cwd", "name", "tags", "host", "pid", "prompt",
-                             "parent_run_id", "versions")
+                             "parent_run_id", "versions", "max_bytes", "max_duration")
                 if self.meta.get(name) is not None
             }  # fmt: skip
             started["format"] = FORMAT
@@ -445,8 +445,9 @@ def main(argv: list[str]) -> int:
             return 0  # the one before was killed when all was done, or somebody removed the run
         import traceback
 
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
+        with contextlib.suppress(OSError):  # in ASCII: it may quote what an agent wrote, and somebody may print it
+            for line in traceback.format_exc().splitlines():
+                sys.stderr.write(line.encode("unicode_escape").decode() + "\n")
         return _trouble(spool, DurastreamError(f"the recorder of run {spool.run_id} failed: {error!r}"), 70)
     return 0
 

@@ -106,13 +106,13 @@ class Spool:
         the first `lock("supervisor")`. Raises StoreUnwritable or StoreFull; no agent has been started then.
         """
         try:
-            os.makedirs(os.path.join(store, ".spool"), mode=0o700, exist_ok=True)
+            _private(os.path.join(store, ".spool"))
             while True:
                 spool = cls(store, new_run_id())
                 taken = any(os.path.exists(os.path.join(store, spool.run_id + end)) for end in (".db", ".jsonl"))
                 if not taken:
                     try:
-                        os.mkdir(spool.path, 0o700)
+                        _private(spool.path, new=True)
                         break
                     except FileExistsError:
                         continue
@@ -156,7 +156,10 @@ class Spool:
 
     def open(self, name: str, flags: int) -> int:
         """A file descriptor (not inherited) of a file in the spool; new files are private to the user."""
-        return os.open(self.file(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.file(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if flags & os.O_CREAT:
+            os.fchmod(fd, 0o600)  # whatever the umask
+        return fd
 
     def exists(self) -> bool:
         return os.path.isdir(self.path)
@@ -180,18 +183,17 @@ class Spool:
     def read_json(self, name: str) -> dict[str, Any] | None:
         """One of the small files, whole; None when it is not there (yet)."""
         try:
-            with open(self.file(name), encoding="utf-8") as file:
+            with open(self.open(name, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as file:
                 value = json.load(file)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write a small file so that a reader sees all of it or nothing."""
-        draft = self.file(name + ".new")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with open(self.open(name + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
             json.dump(value, file)
-        os.replace(draft, self.file(name))
+        os.replace(self.file(name + ".new"), self.file(name))
 
     def meta(self) -> dict[str, Any]:
         """What was asked for. Raises RunNotFound or NotARecording."""
@@ -340,6 +342,17 @@ class Spool:
         for name in os.listdir(folder):
             if name.startswith(".gone-"):  # ours, and what somebody was killed at
                 _clear(os.path.join(folder, name))
+
+
+def _private(folder: str, *, new: bool = False) -> None:
+    """Make a folder that only its user can enter, whatever the umask. Raises FileExistsError for a `new` one."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if new:
+            raise
+    else:
+        os.chmod(folder, 0o700)
 
 
 def _take(lock: int, deadline: float) -> None:

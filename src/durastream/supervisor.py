@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import select
 import signal
@@ -18,7 +19,7 @@ import time
 from typing import Any, NoReturn
 
 from durastream.errors import StoreError
-from durastream.spool import Spool, boot_id, process_token, sign
+from durastream.spool import STREAMS, Spool, boot_id, process_token, sign
 from durastream.terminal import Terminal
 
 __all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
@@ -106,6 +107,8 @@ class _Supervisor:
         self.control_read = 0
         self.control_rest = b""
         self.sent: list[dict[str, str]] = []
+        self.limits = spool.meta()
+        self.began = time.monotonic()
         self.kill_at: float | None = None
         self.how: dict[str, Any] | None = None
         self.ended = False
@@ -140,6 +143,7 @@ class _Supervisor:
         self._reap()
         if self.how is not None and not self.ended and self.copied:
             self._end(self.how)
+        self._limit()
         self._obey()
 
     def _keep_terminal(self) -> None:
@@ -215,6 +219,19 @@ class _Supervisor:
             if number in _FORWARDED:
                 self._signal(number, "signal")
 
+    def _limit(self) -> None:
+        """Ask for the end of an agent that goes beyond what it was given, once, as `cancel` does."""
+        by, limits = "", self.limits
+        if self.how is not None or not limits:
+            return
+        if time.monotonic() - self.began > limits.get("max_duration", math.inf):
+            by = "max-duration"
+        elif "max_bytes" in limits and sum(map(self.spool.size, STREAMS)) > limits["max_bytes"]:
+            by = "max-bytes"
+        if by:
+            self.limits = {}
+            self.spool.request(act="cancel", by=by, grace=_GRACE)
+
     def _obey(self) -> None:
         """Carry out what was asked for in the control file since the last look."""
         if self.spool.size("control") > self.control_read:
@@ -228,7 +245,7 @@ class _Supervisor:
                     request = json.loads(line)
                     if request["act"] == "cancel":
                         grace = float(request.get("grace", _GRACE))
-                        self._signal(signal.SIGTERM, "cancel")
+                        self._signal(signal.SIGTERM, str(request.get("by", "cancel")))
                         self.kill_at = time.monotonic() + grace
                     elif request["act"] == "signal":
                         self._signal(signal.Signals[request["signal"]], str(request.get("by", "signal")))

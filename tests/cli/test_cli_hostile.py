@@ -51,36 +51,6 @@ def evil(tmp_path_factory: pytest.TempPathFactory, pycache: Path) -> Any:
     cli.sweep()
 
 
-LOOKS = [
-    ("list",),
-    ("list", "--json"),
-    ("show", "latest"),
-    ("show", "latest", "--json"),
-    ("events", "latest"),
-    ("verify", "latest"),
-    ("verify", "latest", "--json"),
-    ("attach", "latest"),
-    ("attach", "latest", "--view", "plain", "--from", "start"),
-    ("attach", "latest", "--view", "json"),
-    ("replay", "latest", "--speed", "max"),
-    ("replay", "latest", "--speed", "max", "--view", "json"),
-    ("cancel", "latest"),
-    ("recover", "latest"),
-]
-
-
-@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
-def test_nothing_acts_in_a_pipe_nor_in_a_terminal(evil: Cli, words: tuple[str, ...]) -> None:
-    done = evil(*words, code=None)
-    assert done.stdout + done.stderr
-    assert forbidden(done.stdout) == forbidden(done.stderr) == set()
-    terminal = evil.terminal(*words)
-    terminal.wait()
-    printed = terminal.raw.decode()
-    assert forbidden(printed) == set()
-    assert "Traceback" not in printed
-
-
 def test_cat_shows_pictures_in_a_terminal_and_the_text_in_a_pipe(evil: Cli) -> None:
     terminal = evil.terminal("cat", "latest")
     assert terminal.wait() == 0

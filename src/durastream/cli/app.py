@@ -66,7 +66,8 @@ def _global(
     "run",
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
     epilog="Exits with the agent's exit code; 128+n for signal n, 127 not found, 126 not executable, "
-    "125 when durastream could not record, 120 with --strict when the run does not reconcile.",
+    "125 when durastream could not record, 124 when --max-bytes or --max-duration ended it, "
+    "120 with --strict when the run does not reconcile.",
 )
 def run_command(
     command: Annotated[
@@ -90,13 +91,19 @@ def run_command(
         bool, typer.Option("--strict", help="Exit with 120 when the agent ended well and the run does not reconcile.")
     ] = False,
     tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
+    max_bytes: Annotated[
+        str | None, typer.Option("--max-bytes", metavar="SIZE", help="End it when it has written this much, e.g. 2G.")
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option("--max-duration", metavar="TIME", help="End it after this time, e.g. 90s, 30m, 2h.")
+    ] = None,
 ) -> int:
     """Record a command, and watch it live."""
     from durastream.cli.foreground import run
 
     request = Request(
         tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered,
-        strict, timestamps, tty,
+        strict, timestamps, tty, max_bytes, max_duration,
     )  # fmt: skip
     check(request)
     return run(request)

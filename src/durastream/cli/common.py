@@ -7,9 +7,9 @@ import os
 import sys
 
 from durastream.cli.launch import current_folder
-from durastream.errors import DurastreamError
+from durastream.errors import DurastreamError, StoreUnwritable
 from durastream.follow import wait_for_reader
-from durastream.location import find_store
+from durastream.location import check_owner, find_store
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore, Found, Reader
@@ -31,7 +31,13 @@ def attached_store(named: str | None) -> FolderStore:
 
 
 def finish_orphans(store: FolderStore, only: str | None = None) -> None:
-    """Finish the recordings that nobody works on any more, as far as the store lets us."""
+    """Finish the recordings that nobody works on any more, as far as the store lets us and is ours."""
+    with contextlib.suppress(StoreUnwritable):
+        check_owner(store.folder)
+        _finish_orphans(store, only)
+
+
+def _finish_orphans(store: FolderStore, only: str | None) -> None:
     for run_id in spools(store.folder) if only is None else [only]:
         spool = Spool(store.folder, run_id)
         if spool.alive() or not spool.exists():

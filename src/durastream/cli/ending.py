@@ -44,6 +44,11 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
             raise
         say(str(error))
         return error.exit_code
+    except MemoryError:
+        if debug:
+            raise
+        say("there is not enough memory for this: is a recording from elsewhere damaged, or larger than it should be?")
+        return 3
     except OSError as error:
         if debug:
             raise

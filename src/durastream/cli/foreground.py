@@ -8,6 +8,8 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from durastream.cli.ending import drop_output, say
 from durastream.cli.launch import Request, Started, launch
@@ -15,10 +17,14 @@ from durastream.cli.signals import Detached, Interrupts
 from durastream.errors import NotARecording, RecordingError
 from durastream.spool import Spool
 
+if TYPE_CHECKING:
+    from durastream.stores import FolderStore
+
 __all__ = ["conclude", "exit_code_of", "run"]
 
 _PIECE = 1 << 18
 _NOT_RECONCILED = 120
+_LIMIT_REACHED = 124  # as of timeout(1)
 
 
 def run(request: Request) -> int:
@@ -47,7 +53,8 @@ def run(request: Request) -> int:
                         say(f"detached: run {run_id} goes on: durastream attach {run_id}")
                         return 0
             _wait(started)
-            return conclude(started.spool, strict=request.strict)
+            limits = {"max-bytes": request.max_bytes, "max-duration": request.max_duration}
+            return conclude(started.spool, strict=request.strict, limits=limits)
     except Detached as left:
         say(f"detached: run {run_id} goes on: durastream attach {run_id}")
         return left.code
@@ -110,8 +117,11 @@ def _copy(source: int, target: int) -> bool:
     return bool(data)
 
 
-def conclude(spool: Spool, *, strict: bool = False) -> int:
-    """Say how a run ended, in one line on stderr, and return the exit code; with `strict` a run must reconcile."""
+def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | None] | None = None) -> int:
+    """Say how a run ended, in one line on stderr, and return the exit code; with `strict` a run must reconcile.
+
+    `limits` is what the run was given, by the name of its option: one that a limit ended has an exit code of its own.
+    """
     from durastream.stores import FolderStore
 
     store = FolderStore(spool.store)
@@ -124,6 +134,10 @@ def conclude(spool: Spool, *, strict: bool = False) -> int:
         say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
         if not info.reconciled:
             say(f"see what differs: durastream verify {info.run_id}")
+        limit = _limit_reached(store, info.run_id) if any((limits or {}).values()) else None
+        if limit is not None:
+            say(f"ended by --{limit} {(limits or {}).get(limit)}: what it wrote until then is recorded")
+            return _LIMIT_REACHED
         code = exit_code_of(info.exit_code, info.signal)
         return _NOT_RECONCILED if strict and code == 0 and not info.reconciled else code
     trouble = spool.read_json("trouble.json") or {}
@@ -134,6 +148,15 @@ def conclude(spool: Spool, *, strict: bool = False) -> int:
     if status is None:
         return 125
     return exit_code_of(status.get("exit_code"), status.get("signal")) or 125
+
+
+def _limit_reached(store: FolderStore, run_id: str) -> str | None:
+    from durastream.answer import LIMITS
+    from durastream.stores.folder import open_reader
+
+    path = store.path(run_id)
+    by = (open_reader(path).state().cancel or {}).get("by") if path is not None else None
+    return by if by in LIMITS else None
 
 
 def exit_code_of(exit_code: int | None, signal_name: str | None) -> int:

@@ -43,6 +43,8 @@ class Request(NamedTuple):
     strict: bool = False
     timestamps: bool = False
     tty: bool = False
+    max_bytes: str | None = None
+    max_duration: str | None = None
 
 
 class Started(NamedTuple):
@@ -73,6 +75,8 @@ _VALUES = {
     "--store": "store",
     "--log": "log",
     "--format": "format",
+    "--max-bytes": "max_bytes",
+    "--max-duration": "max_duration",
 }
 
 
@@ -130,9 +134,24 @@ def check(request: Request) -> None:
     for tag in request.tags:
         if not tag.partition("=")[0] or "=" not in tag:
             raise UsageError(f"--tag {tag}: a tag is key=value")
+    _limits(request)
     name = request.name
     if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
         raise UsageError("--name takes up to 100 printable characters, without a slash")
+
+
+def _limits(request: Request) -> dict[str, float]:
+    """What the run must not go beyond. Raises UsageError."""
+    if request.max_bytes is None and request.max_duration is None:
+        return {}
+    from durastream.cli.limits import bytes_of, seconds_of  # only for who asks for them
+
+    found: dict[str, float] = {}
+    if request.max_bytes is not None:
+        found["max_bytes"] = bytes_of("--max-bytes", request.max_bytes)
+    if request.max_duration is not None:
+        found["max_duration"] = seconds_of("--max-duration", request.max_duration)
+    return found
 
 
 def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started:
@@ -163,6 +182,7 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "format": "terminal" if request.tty else request.format,
         "terminal": size,
         "raw": request.raw,
+        **_limits(request),
     }
     spool = Spool.create(store, meta)
     own = {**environ, "DURASTREAM_RUN_ID": spool.run_id, "DURASTREAM_EVENTS": spool.file("events")}

@@ -11,6 +11,7 @@ from durastream.cli.ending import say
 from durastream.cli.foreground import run
 from durastream.cli.launch import Request, check
 from durastream.errors import DurastreamError, StoreUnwritable, UsageError
+from durastream.location import check_owner
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore
@@ -71,6 +72,7 @@ def _not_to_cancel(spool: Spool, path: str | None) -> int:
 def recover_runs(store: FolderStore, ref: str | None) -> int:
     """Finish orphaned recordings, and say of each what came of it."""
     if ref is None:
+        check_owner(store.folder)
         found = [Spool(store.folder, run_id) for run_id in spools(store.folder)]
     else:
         named = find(store, ref, finish=False)
@@ -119,7 +121,10 @@ def init(folder: Path) -> int:
     """Make `recordings/` with its .gitignore."""
     made = folder / "recordings"
     try:
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not made.is_dir():
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made.chmod(0o700)
+        check_owner(str(made))
         ignore = made / ".gitignore"
         if not ignore.exists():
             ignore.write_text(_IGNORE, encoding="utf-8")

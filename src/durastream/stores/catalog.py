@@ -56,7 +56,9 @@ def save(folder: str, entries: Mapping[str, tuple[Stamp, RunInfo]], gone: Iterab
     path = os.path.join(folder, FILE)
     rows = [(run_id, *at, json.dumps(list(info))) for run_id, (at, info) in entries.items()]
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchmod(fd, 0o600)  # whatever the umask
+        os.close(fd)
         with closing(sqlite3.connect(path, timeout=0.2)) as db, db:
             db.execute("pragma synchronous=off")
             db.execute(_TABLE.replace("TABLE runs", "TABLE IF NOT EXISTS runs"))

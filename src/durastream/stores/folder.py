@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLocked, RunNotFound, StoreError
 from durastream.events import dumps
+from durastream.location import check_owner
 from durastream.spool import Spool, spools
 from durastream.stores import catalog
 from durastream.stores.addenda import addenda_path
@@ -95,7 +96,11 @@ class FolderStore:
         return None
 
     def run_ids(self) -> list[str]:
-        """All runs of the store, finished or not, in no particular order."""
+        """All runs of the store, finished or not, in no particular order.
+
+        Raises StoreUnwritable for a store that others can put files into.
+        """
+        check_owner(self.folder)
         found = set(spools(self.folder))
         try:
             names = os.listdir(self.folder)

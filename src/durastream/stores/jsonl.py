@@ -31,6 +31,7 @@ from durastream.events import FORMAT, Event, dumps, genesis, loads, loads_many, 
 from durastream.state import RunState, fold
 from durastream.stores.packed import pieces
 from durastream.stores.protocols import (
+    LONGEST_EVENT,
     LONGEST_RAW,
     RUN_ID,
     Batch,
@@ -49,7 +50,7 @@ _HEADER = b'{"durastream":'
 _RAW = b'{"raw":'
 _HASH = ',"hash":"sha256:'
 _HASH_LENGTH = len(_HASH) + 64 + len('"}')
-_LONGEST = 1 << 30
+_LONGEST = LONGEST_EVENT
 _LONGEST_HEADER = 16 << 20  # the words of a command may take 2 MiB, six times that when escaped
 _UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
@@ -87,6 +88,7 @@ class JsonlWriter:
         fd = -1
         try:
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            os.fchmod(fd, 0o600)  # whatever the umask
             _write(fd, (dumps(header) + "\n").encode())
             _sync(fd)
             folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
@@ -301,7 +303,9 @@ class JsonlReader:
                     return entry
             if start == self._start:
                 return None
-            reach *= 8
+            if reach > _LONGEST:
+                raise Damaged(f"{self.path}: no event in its last {reach >> 20} MiB")
+            reach = reach * 8 if reach * 8 < _LONGEST else _LONGEST + _PIECE
 
     def head(self) -> Head:
         last = self._last()

@@ -10,8 +10,8 @@ from durastream.stores.protocols import LONGEST_RAW, RawChunk
 
 __all__ = ["MOST", "pieces", "unpack"]
 
-MOST = 512 << 20
-"""What one piece may unpack to where nothing says how long it is; more than the longest event line."""
+MOST = 100 << 20
+"""What one piece may unpack to where nothing says how long it is; as long as an event may be."""
 
 
 def unpack(data: bytes, most: int = MOST) -> bytes:

@@ -10,6 +10,7 @@ from durastream.events import Event
 from durastream.state import RunState
 
 __all__ = [
+    "LONGEST_EVENT",
     "LONGEST_RAW",
     "RUN_ID",
     "Batch",
@@ -28,6 +29,9 @@ RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 
 LONGEST_RAW = 64 << 20
 """More bytes than a recorder puts into one raw chunk; what claims to hold more is not unpacked."""
+
+LONGEST_EVENT = 100 << 20
+"""More bytes than a stored event has: a line that a source reads takes up to 16 MiB, and escapes six for one."""
 
 Row = tuple[int, str, bytes]
 """An event to append: seq, body, hash."""

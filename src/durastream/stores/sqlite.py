@@ -33,7 +33,7 @@ from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_ha
 from durastream.state import Kept, RunState, fold
 from durastream.stores.hashes import EACH, filled, is_kept, is_whole, shortened
 from durastream.stores.packed import pieces, unpack
-from durastream.stores.protocols import RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
+from durastream.stores.protocols import LONGEST_EVENT, RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
 
@@ -83,6 +83,7 @@ class SqliteWriter:
         db = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+            os.chmod(path, 0o600)  # whatever the umask; SQLite gives its log the mode of the file
             db = _connect(path)
             _prepare(db)
             db.execute("begin immediate")
@@ -639,6 +640,7 @@ def _open_to_read(path: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_EVENT)  # a row of gigabytes is an error, and not our memory
         db.execute("pragma trusted_schema=off").close()
         db.execute("select 1 from sqlite_master").close()
     except BaseException:

@@ -9,18 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from durastream.events import escape_terminal
+from durastream.events import ACTIVE, escape_terminal
 
 __all__ = ["MARKS", "json_line", "one_line", "visible"]
 
 MARKS = 8
 """How many combining marks one character may carry; more of them paint over the neighbouring lines."""
 
-_BEYOND_C0 = (
-    "\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff"
-)
+_BEYOND_C0 = ACTIVE + "\ud800-\udfff"
 _ACTIVE = re.compile(f"[\x00-\x08\x0b-\x1f{_BEYOND_C0}]")
 _ACTIVE_OR_SPACE = re.compile(f"[\x00-\x1f{_BEYOND_C0}]")
 
