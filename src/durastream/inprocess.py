@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from durastream.configuration import asked_redaction
 from durastream.errors import DurastreamError, StoreError
 from durastream.ledger import now_text
 from durastream.recorder import Recorder
@@ -38,6 +39,7 @@ class InProcess:
                 "log": log,
                 "format": "auto",
                 "raw": True,
+                "redact": asked_redaction(os.environ, os.getcwd()),
             },
         )
         self.run_id = self.spool.run_id

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from durastream import supervisor
+from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
 from durastream.spool import Spool, boot_id
@@ -43,6 +44,8 @@ class Request(NamedTuple):
     strict: bool = False
     timestamps: bool = False
     tty: bool = False
+    redact: bool = True
+    env: tuple[str, ...] = ()
 
 
 class Started(NamedTuple):
@@ -59,6 +62,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "-d": ("detach", True),
     "--detach": ("detach", True),
     "--no-raw": ("raw", False),
+    "--no-redact": ("redact", False),
     "--line-buffered": ("line_buffered", True),
     "--strict": ("strict", True),
     "--timestamps": ("timestamps", True),
@@ -68,6 +72,7 @@ _VALUES = {
     "--view": "view",
     "--name": "name",
     "--tag": "tags",
+    "--env": "env",
     "--store": "store",
     "--log": "log",
     "--format": "format",
@@ -77,7 +82,7 @@ _VALUES = {
 def read_words(words: list[str]) -> Request | None:
     """The request that the words after `run` make; None when it takes the full parser to say."""
     given: dict[str, object] = {}
-    tags: list[str] = []
+    lists: dict[str, list[str]] = {"--tag": [], "--env": []}
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != "--":
         word, glued, value = words[at].partition("=")
@@ -93,14 +98,15 @@ def read_words(words: list[str]) -> Request | None:
                 return None
             value = words[at]
             at += 1
-        if word == "--tag":
-            tags.append(value)
+        if word in lists:
+            lists[word].append(value)
         else:
             given[_VALUES[word]] = value
     command = words[at + 1 :] if at < len(words) and words[at] == "--" else words[at:]
     if not command:
         return None
-    request = Request(tuple(command), tags=tuple(tags))._replace(**given)  # type: ignore[arg-type]
+    named = Request(tuple(command), tags=tuple(lists["--tag"]), env=tuple(lists["--env"]))
+    request = named._replace(**given)  # type: ignore[arg-type]
     try:
         check(request)
     except UsageError:
@@ -128,6 +134,9 @@ def check(request: Request) -> None:
     for tag in request.tags:
         if not tag.partition("=")[0] or "=" not in tag:
             raise UsageError(f"--tag {tag}: a tag is key=value")
+    for variable in request.env:
+        if not variable or "=" in variable:
+            raise UsageError(f"--env {variable}: the name of a variable; its value is taken from the environment")
     name = request.name
     if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
         raise UsageError("--name takes up to 100 printable characters, without a slash")
@@ -138,7 +147,14 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     argv = _resolve(request, environ)
     cwd = current_folder(environ)
     store = find_store(request.store, environ, cwd)
+    redact = (
+        asked_redaction({name: _text(value) for name, value in environ.items()}, cwd)
+        if request.redact
+        else {"on": False}
+    )
     make_store(store)
+    if not redact["on"]:
+        sys.stderr.write("durastream: redaction is off: secrets are recorded as they are\n")
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
     size = (next(filter(None, map(size_of, (1, 0, 2))), DEFAULT_SIZE)) if request.tty else None
@@ -159,6 +175,8 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "format": "terminal" if request.tty else request.format,
         "terminal": size,
         "raw": request.raw,
+        "redact": redact,
+        "env": {name: _text(environ[name]) for name in request.env if name in environ},
     }
     spool = Spool.create(store, meta)
     own = {**environ, "DURASTREAM_RUN_ID": spool.run_id, "DURASTREAM_EVENTS": spool.file("events")}
