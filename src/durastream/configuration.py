@@ -1,15 +1,22 @@
-"""Finds the options of a project: `durastream.toml`, or `[tool.durastream]` of `pyproject.toml`, here or above."""
+"""Finds the options of a project: `durastream.toml`, or `[tool.durastream]` of `pyproject.toml`, here or above.
+
+An agent waits for this module: what takes long is imported where there is a file to be read.
+"""
 
 from __future__ import annotations
 
 import os
-import tomllib
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from durastream.errors import UsageError
-from durastream.rules.policy import Settings
+from durastream.redaction import environment
 
-__all__ = ["find_settings"]
+if TYPE_CHECKING:
+    from durastream.rules.policy import Settings
+
+__all__ = ["asked_redaction", "find_redaction", "find_settings"]
 
 
 def find_settings(cwd: str) -> Settings:
@@ -17,37 +24,67 @@ def find_settings(cwd: str) -> Settings:
 
     Raises UsageError when it cannot be read, or holds what cannot be meant.
     """
+    from durastream.rules.policy import Settings
+
+    part, where = _part(cwd, "verify")
+    return Settings(part, where) if where else Settings()
+
+
+def asked_redaction(environ: Mapping[str, str], cwd: str) -> dict[str, Any]:
+    """What is taken out of a run of this environment, as `environment.settings` says it. Raises UsageError."""
+    return environment.settings(environ, find_redaction(cwd) if environment.mentioned(cwd) else None)
+
+
+def find_redaction(cwd: str) -> dict[str, Any]:
+    """What the nearest file says of `redact`: enabled, patterns, names. Raises UsageError as `find_settings` does."""
+    part, where = _part(cwd, "redact")
+    for name, value in part.items():
+        if name == "enabled" and type(value) is bool:
+            continue
+        if name not in ("patterns", "names") or type(value) is not list or not all(type(each) is str for each in value):
+            raise UsageError(f"{where}: {name}: there is enabled (true or false), patterns and names (lists of texts)")
+    for pattern in part.get("patterns", ()):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"{where}: {pattern!r} is no regular expression: {error}") from error
+    return part
+
+
+def _part(cwd: str, name: str) -> tuple[dict[str, Any], str]:
+    """One table of the nearest file, and what to call it; two empty ones where there is no file."""
     folder = cwd
     while True:
-        own = _load(os.path.join(folder, "durastream.toml"))
+        path = os.path.join(folder, "durastream.toml")
+        own = _load(path)
         if own is not None:
-            return _settings(own, os.path.join(folder, "durastream.toml"), "verify")
-        shared = _load(os.path.join(folder, "pyproject.toml"))
+            return _table(own, name, f"{path}: [{name}]")
+        path = os.path.join(folder, "pyproject.toml")
+        shared = _load(path)
         tool = shared.get("tool") if shared is not None else None
         if isinstance(tool, dict) and isinstance(tool.get("durastream"), dict):
-            where = os.path.join(folder, "pyproject.toml")
-            return _settings(tool["durastream"], where, "tool.durastream.verify")
+            return _table(tool["durastream"], name, f"{path}: [tool.durastream.{name}]")
         parent = os.path.dirname(folder)
         if parent == folder:
-            return Settings()
+            return {}, ""
         folder = parent
 
 
-def _settings(table: dict[str, Any], path: str, name: str) -> Settings:
-    part = table.get("verify", {})
+def _table(table: dict[str, Any], name: str, where: str) -> tuple[dict[str, Any], str]:
+    part = table.get(name, {})
     if not isinstance(part, dict):
-        raise UsageError(f"{path}: [{name}] is a table")
-    return Settings(part, f"{path}: [{name}]")
+        raise UsageError(f"{where} is a table")
+    return part, where
 
 
 def _load(path: str) -> dict[str, Any] | None:
+    if not os.path.exists(path):
+        return None
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError:
-        return None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -15,9 +15,11 @@ import os
 import time
 from math import isfinite
 
+from durastream.configuration import asked_redaction
 from durastream.errors import DurastreamError, RunNotFound, UsageError
 from durastream.ledger import now_text
 from durastream.location import find_store
+from durastream.redaction.redactor import Redactor
 from durastream.stores import FolderStore, Reader
 from durastream.stores.addenda import Addendum as Evaluation
 from durastream.stores.addenda import append, load
@@ -86,7 +88,8 @@ def evaluate(
     last = reader.read(head.seq - 1, 1) if head.seq else []
     if not last or last[-1].type != "run.completed":
         raise DurastreamError(f"run {reader.run_id} has no end yet: only a finished run is evaluated")
-    fields = {"name": name, "outcome": outcome, "score": score, "detail": detail, "by": by}
+    redactor = Redactor(asked_redaction(os.environ, os.getcwd()))
+    fields = redactor.value({"name": name, "outcome": outcome, "score": score, "detail": detail, "by": by})
     return append(reader.path, head.hash, now_text(time.time()), fields)
 
 

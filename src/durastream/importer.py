@@ -17,6 +17,9 @@ from durastream import answer
 from durastream.errors import RecordingError, UsageError
 from durastream.events import FORMAT, Event, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
+from durastream.redaction.guard import Guard
+from durastream.redaction.raw import RawGuard
+from durastream.redaction.redactor import Redactor
 from durastream.sources import Source, replayed, source_for
 from durastream.spool import STREAMS, new_run_id
 from durastream.state import RunState
@@ -50,6 +53,7 @@ def import_file(
     tags: Mapping[str, str] | None = None,
     log: str = "sqlite",
     raw: bool = True,
+    redactor: Redactor | None = None,
 ) -> Imported:
     """A run of a file that holds what an agent printed on stdout, or the session file that it kept.
 
@@ -65,7 +69,7 @@ def import_file(
             origin = {"path": os.path.abspath(path), "size": os.fstat(file.fileno()).st_size}
             clock = _Clock(written if began is None else began)
             called = name or os.path.splitext(os.path.basename(path))[0]
-            new = _New(store, called, dict(tags or {}), log, clock.began, raw=raw)
+            new = _New(store, called, dict(tags or {}), log, clock.began, raw=raw, redactor=redactor)
             with new.writing():
                 new.begin({"imported": origin, "stdout": format_})
                 for line in _lines(file):
@@ -75,7 +79,14 @@ def import_file(
         raise UsageError(f"cannot read {path}: {error.strerror}: nothing was imported") from error
 
 
-def rederive(store: FolderStore, reader: Reader, *, format_: str = "auto", log: str = "sqlite") -> Imported:
+def rederive(
+    store: FolderStore,
+    reader: Reader,
+    *,
+    format_: str = "auto",
+    log: str = "sqlite",
+    redactor: Redactor | None = None,
+) -> Imported:
     """A new run out of the raw bytes that a finished one kept, read by today's adapters, with the times that it had.
 
     Raises RecordingError when it kept none, or has no end.
@@ -91,7 +102,7 @@ def rederive(store: FolderStore, reader: Reader, *, format_: str = "auto", log: 
     sources = {stream: _source(stream, format_, info.command) for stream in STREAMS}
     began = _seconds(info.started_at)
     name = f"{info.name}-rederived" if info.name else None  # the name itself stays that of the run it was given to
-    new = _New(store, name, info.tags, log, began, command=info.command, cwd=info.cwd)
+    new = _New(store, name, info.tags, log, began, command=info.command, cwd=info.cwd, redactor=redactor)
     origin = {"run_id": reader.run_id, "seal": show_hash(reader.head().hash)}
     fields = {
         key: value for key, value in (old.started or {}).items() if key in ("host", "callable", "imported", "prompt")
@@ -139,19 +150,20 @@ class _New:
         command: list[str] | None = None,
         cwd: str | None = None,
         raw: bool = True,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor()
         run_id = new_run_id()
         while store.path(run_id) is not None:
             run_id = new_run_id()
-        self.info = RunInfo(run_id, name, tags, command or [], cwd or os.getcwd(), now_text(began))
+        clean, words = self._redactor.value, self._redactor.words(command or [])
+        self.info = RunInfo(run_id, clean(name), clean(tags), words, clean(cwd or os.getcwd()), now_text(began))
         self.kept = 0
         self._writer = store.create(self.info, log)
-        self._ledger = Ledger(self._writer)
+        self._ledger = Ledger(self._writer, redactor=self._redactor)
         self.state = self._ledger.state
         self._keep = raw
-        self._raw: dict[str, bytearray] = {}
-        self._sums: dict[str, Any] = {}
-        self._lengths: dict[str, int] = {}
+        self._streams: dict[str, _Stream] = {}
         self._chunks: list[RawChunk] = []
         self._at: At = (began, 0.0)
         self._waiting = 0
@@ -172,7 +184,7 @@ class _New:
     def begin(self, fields: Mapping[str, Any]) -> None:
         started = {"run_id": self.info.run_id, "command": self.info.command, "cwd": self.info.cwd, **fields}
         started |= {"name": self.info.name, "tags": self.info.tags or None, "format": FORMAT}
-        started |= {"versions": {"durastream": VERSION}, "raw": self._keep}
+        started |= {"versions": {"durastream": VERSION}, "raw": self._keep, "redaction": self._redactor.disclosed()}
         known = {name: value for name, value in started.items() if value is not None}
         self._enter([own("run.started", known), own("message.started", {"message_id": "stdout", "role": "assistant"})])
 
@@ -180,32 +192,31 @@ class _New:
         """Bytes of a stream that were written at a time."""
         self.kept += len(data)
         self._at = (max(at[0], 0.0), max(at[1], self._at[1]))
-        self._sums.setdefault(stream, hashlib.sha256()).update(data)
-        self._lengths[stream] = self._lengths.get(stream, 0) + len(data)
-        if self._keep:
-            waiting = self._raw.setdefault(stream, bytearray())
-            waiting += data
-            while len(waiting) >= _PIECE:
-                self._pack(stream, _PIECE)
-        self._enter(source.feed(data))
+        into = self._streams.get(stream)
+        if into is None:
+            into = self._streams[stream] = _Stream(stream, self._redactor, keep=self._keep)
+        self._enter(into.take(data, source.feed(data)))
+        self._chunks += into.packed()
 
     def end(self, sources: Mapping[str, Source], status: Mapping[str, Any] | None, at: At | None = None) -> Imported:
         """Close the run as a recorder does."""
         if at is not None:
             self._at = at
-        for source in sources.values():
-            self._enter(source.close())
+        for stream, source in sources.items():
+            into = self._streams.get(stream)
+            self._enter(source.close() if into is None else into.close(source.close()))
         self._enter(closing(self.state))
-        for stream, waiting in self._raw.items():
-            self._pack(stream, len(waiting))
+        for into in self._streams.values():
+            self._chunks += into.packed(rest=True)
         found, said = judged(self._ledger, status)
         self._enter(said)
         self._commit()
         made = answer.packet(self.state, status, found)
         made["raw"] = {
-            stream: {"length": length, "sha256": self._sums[stream].hexdigest()}
-            for stream, length in self._lengths.items()
+            stream: {"length": into.length, "sha256": into.digest.hexdigest()} for stream, into in self._streams.items()
         }
+        if self._redactor.counts:
+            made["redacted"] = dict(sorted(self._redactor.counts.items()))
         made["events"] = self._ledger.head.seq + 1
         self._ledger.append([own("run.completed", made)], self._when(), last=True)
         info = completed_info(self.info, self.state, self._ledger.head, show_hash(self._ledger.head.hash))
@@ -229,14 +240,59 @@ class _New:
         self._waiting = 0
         self._ledger.commit(chunks)
 
-    def _pack(self, stream: str, size: int) -> None:
-        waiting = self._raw[stream]
-        if not size:
-            return
-        piece = bytes(waiting[:size])
-        del waiting[:size]
-        offset = self._lengths[stream] - len(waiting) - size
-        self._chunks.append(RawChunk(stream, offset, size, zlib.compress(piece, 1)))
+
+class _Stream:
+    """The events of one stream on their way into the run, and its raw bytes: both without secrets."""
+
+    def __init__(self, stream: str, redactor: Redactor, *, keep: bool) -> None:
+        self.length = 0
+        self.digest = hashlib.sha256()
+        self._stream = stream
+        self._keep = keep
+        self._guard = redactor.guard()
+        self._raw = redactor.raw()
+        self._waiting = bytearray()
+        self._kept = 0
+
+    def take(self, data: bytes, found: list[Pending]) -> list[Pending]:
+        """The next bytes and what they hold; returns the events that are decided."""
+        self.length += len(data)
+        if self._guard is None or self._raw is None:
+            self._add(data)
+            return found
+        self._raw.feed(data)
+        found = self._guard.take(found)
+        self._settle(self._guard, self._raw)
+        return found
+
+    def close(self, found: list[Pending]) -> list[Pending]:
+        """The last events of the stream, and all that waited."""
+        if self._guard is None or self._raw is None:
+            return found
+        found = self._guard.take(found) + self._guard.close()
+        self._raw.close()
+        self._settle(self._guard, self._raw)
+        return found
+
+    def _settle(self, guard: Guard, raw: RawGuard) -> None:
+        for patch in guard.patches:
+            raw.patch(patch)
+        guard.patches.clear()
+        undecided = guard.undecided_at
+        self._add(raw.take(raw.at if undecided is None else undecided))
+
+    def _add(self, data: bytes) -> None:
+        self.digest.update(data)
+        if self._keep:
+            self._waiting += data
+
+    def packed(self, *, rest: bool = False) -> Iterator[RawChunk]:
+        """Raw bytes that are due to be kept: whole pieces, with `rest` all."""
+        while len(self._waiting) >= _PIECE or (rest and self._waiting):
+            piece = bytes(self._waiting[:_PIECE])
+            yield RawChunk(self._stream, self._kept, len(piece), zlib.compress(piece, 1))
+            self._kept += len(piece)
+            del self._waiting[:_PIECE]
 
 
 class _Clock:

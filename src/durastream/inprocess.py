@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from durastream import probe
+from durastream.configuration import asked_redaction
 from durastream.errors import DurastreamError, StoreError
 from durastream.ledger import now_text
 from durastream.recorder import Recorder, set_aside
@@ -41,6 +42,7 @@ class InProcess:
                 "warning": warning,
                 "format": "auto",
                 "raw": True,
+                "redact": asked_redaction(os.environ, os.getcwd()),
             },
         )
         self.run_id = self.spool.run_id

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from durastream.events import Event, Pending, dumps
+from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
 from durastream.rules.course import VISIBLE, WATCHED, Course
 from durastream.rules.finding import Finding
@@ -57,15 +58,17 @@ class Ledger:
     """The one hand that writes into a recording. After an error it must not be used again, as its writer.
 
     `state` is the fold of all that was added, without the text that is stored already; `head` is the last event that
-    is stored. `bell` is a file descriptor that is written to after each commit, for viewers that wait.
+    is stored. `bell` is a file descriptor that is written to after each commit, for viewers that wait. `redactor` looks
+    at what comes from no stream; what does has been looked at where it was read.
     """
 
-    def __init__(self, writer: Writer, bell: int | None = None) -> None:
+    def __init__(self, writer: Writer, bell: int | None = None, redactor: Redactor | None = None) -> None:
         self.head = writer.head
         self.state = RunState()
         self.course = Course()
         self._writer = writer
         self._bell = bell
+        self._own = redactor.own if redactor is not None and redactor.on else None
         self._seq, self._digest = writer.head
         self._rows: list[Row] = []
         self._touched: dict[str, None] = {}
@@ -122,6 +125,8 @@ class Ledger:
                 )
                 if late_until and offset < late_until[stream]:
                     where += ',"late":true'
+            elif self._own is not None:
+                type_, data, text, _ = self._own(Pending(type_, data, text))
             seq += 1
             body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
             digest = sha256(digest + body.encode()).digest()

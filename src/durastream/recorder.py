@@ -28,6 +28,7 @@ from durastream.errors import (
 )
 from durastream.events import FORMAT, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
+from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
 from durastream.stores import FolderStore, RawChunk, Reader, Writer
@@ -49,7 +50,9 @@ class Recorder:
     def __init__(self, spool: Spool, store: FolderStore | None = None) -> None:
         self.spool = spool
         self.store = store if store is not None else FolderStore(spool.store)
-        self.meta = spool.meta()
+        asked = spool.meta()
+        self.redactor = Redactor(asked.get("redact"))
+        self.meta = self.redactor.meta(asked)
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, Place] = {}
         self._raw_at: dict[str, int] = {}
@@ -75,7 +78,7 @@ class Recorder:
         self._resumed = writer is not None and writer.head.seq > 0
         self._writer: Writer = writer or self._create()
         self._held.callback(self._writer.close)
-        self._ledger = Ledger(self._writer, bell)
+        self._ledger = Ledger(self._writer, bell, self.redactor)
         self._recover_state()
         self._tails: list[Tail] = []
         for stream in ("control", *STREAMS):
@@ -128,7 +131,11 @@ class Recorder:
     def _tail(self, stream: str) -> Tail:
         place = self._read_by_stream.get(stream, Place())
         format_, words = self.meta.get("format", "auto"), self.meta.get("command") or ()
-        tail = Tail(self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot)
+        kept = self._writer.raw_length(stream) if stream != "control" and self.meta.get("raw", True) else None
+        tail = Tail(
+            self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot,
+            redactor=self.redactor, kept=kept,
+        )  # fmt: skip
         if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
             tail.gapless = False
         if stream != "control":
@@ -142,13 +149,14 @@ class Recorder:
             started = {
                 name: self.meta[name]
                 for name in ("run_id", "command", "callable", "cwd", "name", "tags", "host", "pid", "prompt",
-                             "parent_run_id", "versions", "max_bytes", "max_duration")
+                             "parent_run_id", "versions", "max_bytes", "max_duration", "env")
                 if self.meta.get(name) is not None
             }  # fmt: skip
             started["format"] = FORMAT
             started.setdefault("host", os.uname().nodename)
             started["stdout"] = self.meta.get("format", "auto")
             started["raw"] = bool(self.meta.get("raw", True))
+            started["redaction"] = self.redactor.disclosed()
             size = self.meta.get("terminal")
             if size is None:
                 first = own("message.started", {"message_id": "stdout", "role": "assistant"})
@@ -218,6 +226,7 @@ class Recorder:
                 offset = at.pop(0)
                 while (before := printed.read(now, at_once=True, upto=offset)) is not None:
                     found += before
+                found += printed.flush()
             found.append(each)
         at.clear()
         return found
@@ -280,7 +289,7 @@ class Recorder:
             if tail.stream == "control":
                 continue
             kept = self._raw_at[tail.stream]
-            upto = tail.at if rest else kept + (tail.at - kept) // RAW_PIECE * RAW_PIECE
+            upto = tail.settled if rest else kept + (tail.settled - kept) // RAW_PIECE * RAW_PIECE
             self._packing += tail.raw(kept, upto)
             self._raw_at[tail.stream] = max(kept, upto)
         chunks = []
@@ -307,6 +316,8 @@ class Recorder:
             for tail in self._tails
             if tail.stream != "control" and tail.gapless
         }
+        if self.redactor.counts:
+            made["redacted"] = dict(sorted(self.redactor.counts.items()))
         made["events"] = self._ledger.head.seq + 1
         self._append([own("run.completed", made)], last=True)
         self._leave()

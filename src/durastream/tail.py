@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
+from durastream.redaction.redactor import Redactor
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.stores import RawChunk
@@ -94,6 +95,8 @@ class Tail:
         *,
         late: bool,
         settled: bool = False,
+        redactor: Redactor | None = None,
+        kept: int | None = None,
     ) -> None:
         self.stream = stream
         self.at = place.start if place.end is None else place.end
@@ -109,13 +112,81 @@ class Tail:
         self._read_at = 0.0
         size = os.fstat(self._fd).st_size
         self.late_until = size if late else 0
-        self._source = self._replay(place) if stream == "stdout" and place.stored else None
-        self._skip_at = self.at
+        self._guard = redactor.guard() if redactor is not None else None
+        self._masked = redactor.raw() if redactor is not None else None
+        self._kept = kept
+        self._keeping = bytearray()
+        self._source: Source | None = None
         self._lost = settled and size < self.at
+        if self._guard is not None and not self._lost:
+            self._go_on(place)
+        elif self._guard is None and stream == "stdout" and place.stored:
+            self._source = self._replay(place)
+        self._skip_at = self.at
         if self._lost:
             self.gapless = False
-        for piece in _pieces(self._fd, 0, self.at):
-            self.digest.update(piece)
+        if self._guard is None:
+            for piece in _pieces(self._fd, 0, self.at):
+                self.digest.update(piece)
+
+    def _go_on(self, place: Place) -> None:
+        """Read again what is stored: what was masked, and what may have begun, is a function of all bytes before."""
+        if not place.stored:
+            return
+        self.at = 0
+        source = self.source
+        for piece in _pieces(self._fd, 0, place.start):
+            self._take(piece)
+        self.at = place.start
+        if not getattr(source, "framed", False):
+            self.skip = 0
+            self.at = place.end if place.end is not None else self._line_end(place.start)
+            for piece in _pieces(self._fd, place.start, self.at):
+                self._take(piece)
+        else:
+            self.skip = place.stored
+        assert self._guard is not None
+        self._guard.forget()
+        if isinstance(source, Control):
+            source.resized_at.clear()
+
+    def _line_end(self, at: int) -> int:
+        """The place behind the newline that ends the line at an offset."""
+        for piece in _pieces(self._fd, at, os.fstat(self._fd).st_size):
+            end = piece.find(b"\n") + 1
+            if end:
+                return at + end
+            at += len(piece)
+        return at
+
+    def _take(self, data: bytes) -> list[Pending]:
+        """The events of the next bytes, without secrets; the raw bytes to be kept, as far as that is decided."""
+        if self._guard is None or self._masked is None:
+            self.digest.update(data)
+            return self.source.feed(data)
+        self._masked.feed(data)
+        found = self._guard.take(self.source.feed(data))
+        self._settle()
+        return found
+
+    def _settle(self) -> None:
+        assert self._guard is not None
+        assert self._masked is not None
+        for patch in self._guard.patches:
+            self._masked.patch(patch)
+        self._guard.patches.clear()
+        undecided = self._guard.undecided_at
+        piece = self._masked.take(self._masked.at if undecided is None else undecided)
+        self.digest.update(piece)
+        if self._kept is not None:
+            past = self._kept + len(self._keeping)
+            start = self.settled - len(piece)
+            self._keeping += piece[max(0, past - start) :]
+
+    @property
+    def settled(self) -> int:
+        """Up to where raw bytes may be kept: what is masked in them is decided."""
+        return self.at if self._masked is None else self._masked.taken
 
     def _replay(self, place: Place) -> Source | None:
         """The source as it was when the recording ended; None for one that needs to know nothing of that."""
@@ -166,23 +237,36 @@ class Tail:
         waiting = self.waiting() if upto is None else min(self.waiting(), upto - self.at)
         if waiting <= 0:
             if waiting < 0 and upto is None:
-                self._start_over()
-            return None
+                return self._start_over()
+            return self.overdue(now)
         pause = _COALESCE_TERMINAL if self._format == TERMINAL else _COALESCE
         if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < pause:
             return None
         self._read_at = now
-        source = self.source
         data = os.pread(self._fd, min(_READ, waiting), self.at)
+        found = self._take(data)
         self.at += len(data)
-        self.digest.update(data)
-        return self._new(source.feed(data))
+        return self._new(found)
+
+    def overdue(self, now: float) -> list[Pending] | None:
+        """Events that waited too long to be told from the beginning of a secret."""
+        found = self._guard.overdue(now) if self._guard is not None else None
+        return self._new(found) if found is not None else None
+
+    def flush(self) -> list[Pending]:
+        """Events that wait, for what comes from elsewhere is to be behind them."""
+        return self._new(self._guard.flush()) if self._guard is not None else []
 
     def close(self) -> list[Pending]:
         source = self._source
         if source is None and self.stream == "stdout" and not self.at:
             source = replayed(self._format, self._words)  # a named format is told of a stream without a byte too
-        return self._new(source.close()) if source is not None else []
+        found = source.close() if source is not None else []
+        if self._guard is not None and self._masked is not None:
+            found = self._guard.take(found) + self._guard.close()
+            self._masked.close()
+            self._settle()
+        return self._new(found)
 
     def _new(self, found: list[Pending]) -> list[Pending]:
         """Leave out what was stored before: the first events of the line that a torn batch ended in."""
@@ -194,18 +278,32 @@ class Tail:
             self.skip -= 1
         return found
 
-    def _start_over(self) -> None:
+    def _start_over(self) -> list[Pending] | None:
         """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
+        left = self.flush()
         self.shrunk = True
         self.gapless = False
         self.at = self.late_until = 0
         self._source = None
+        if self._masked is not None:
+            self._masked = self._masked.anew()
+            self._keeping.clear()
+            self._kept = None if self._kept is None else 0
+        return left or None
 
     def raw(self, kept: int, upto: int) -> Iterable[Packing]:
         """The bytes from `kept` to `upto`, being packed."""
-        for piece in _pieces(self._fd, kept, upto):
+        for piece in _pieces(self._fd, kept, upto) if self._masked is None else self._kept_pieces(kept, upto):
             yield Packing(self.stream, kept, piece)
             kept += len(piece)
+
+    def _kept_pieces(self, kept: int, upto: int) -> Iterable[bytes]:
+        while kept < upto:
+            size = min(RAW_PIECE, upto - kept)
+            yield bytes(self._keeping[:size])
+            del self._keeping[:size]
+            kept += size
+            self._kept = kept
 
     def release(self) -> None:
         os.close(self._fd)

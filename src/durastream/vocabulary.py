@@ -40,6 +40,9 @@ class RunStarted(_Data):
     raw: bool | None = None
     imported: dict[str, JsonValue] | None = None
     derived_from: dict[str, JsonValue] | None = None
+    redacted_from: dict[str, JsonValue] | None = None
+    redaction: dict[str, JsonValue] | None = None
+    env: dict[str, str] | None = None
 
 
 class AgentIdentified(_Data):
@@ -241,6 +244,7 @@ class RunCompleted(_Data):
     events: int
     reconciled: bool
     findings: list[JsonValue] = []
+    redacted: dict[str, int] = {}
 
 
 MODELS: dict[str, type[BaseModel]] = {

@@ -97,13 +97,17 @@ def run_command(
     max_duration: Annotated[
         str | None, typer.Option("--max-duration", metavar="TIME", help="End it after this time, e.g. 90s, 30m, 2h.")
     ] = None,
+    no_redact: Annotated[bool, typer.Option("--no-redact", help="Record secrets as they are.")] = False,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME", help="Record this variable too; may be repeated.")
+    ] = None,
 ) -> int:
     """Record a command, and watch it live."""
     from durastream.cli.foreground import run
 
     request = Request(
         tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered,
-        strict, timestamps, tty, max_bytes, max_duration,
+        strict, timestamps, tty, max_bytes, max_duration, not no_redact, tuple(env or ()),
     )  # fmt: skip
     check(request)
     return run(request)
@@ -399,6 +403,25 @@ def rederive_command(
 ) -> int:
     """Read the raw bytes of a finished run anew, into a new run. What changed is shown."""
     return importing.derive(attached_store(store), run, format_, log)
+
+
+@app.command("redact", epilog="Prints the id of the new run. It names the old one and its seal.")
+def redact_command(
+    run: Run,
+    pattern: Annotated[
+        list[str] | None,
+        typer.Option("--pattern", metavar="REGEX", help="What it matches is taken out; may be repeated."),
+    ] = None,
+    literal: Annotated[
+        list[str] | None,
+        typer.Option("--literal", metavar="TEXT", help="This text is taken out; - reads them from stdin, one a line."),
+    ] = None,
+    remove_old: Annotated[bool, typer.Option("--remove-old", help="Remove the old recording afterwards.")] = False,
+    log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
+    store: Store = None,
+) -> int:
+    """Make a finished run anew without a secret that was found in it later."""
+    return importing.redact(attached_store(store), run, pattern or [], literal or [], log, remove_old=remove_old)
 
 
 @app.command("formats")

@@ -7,17 +7,19 @@ import os
 import sys
 
 from durastream.cli.launch import current_folder
+from durastream.configuration import asked_redaction
 from durastream.errors import DurastreamError, StoreUnwritable
 from durastream.follow import wait_for_reader
 from durastream.location import check_owner, find_store
 from durastream.recorder import recover
+from durastream.redaction.redactor import Redactor
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore, Found, Reader
 from durastream.stores.folder import open_reader
 from durastream.stores.sqlite import settle
 from durastream.supervisor import spawn_recorder
 
-__all__ = ["attached_store", "find", "finish_orphans", "open_found", "put"]
+__all__ = ["attached_store", "find", "finish_orphans", "open_found", "put", "redactor_here"]
 
 
 def put(text: str) -> None:
@@ -28,6 +30,11 @@ def put(text: str) -> None:
 def attached_store(named: str | None) -> FolderStore:
     """The store that a command means."""
     return FolderStore(find_store(named, os.environ, current_folder()))
+
+
+def redactor_here() -> Redactor:
+    """What takes secrets out of a run that is made here and now. Raises UsageError for a bad configuration."""
+    return Redactor(asked_redaction(os.environ, current_folder()))
 
 
 def finish_orphans(store: FolderStore, only: str | None = None) -> None:

@@ -77,6 +77,8 @@ def run_document(info: RunInfo, state: RunState, evaluations: Sequence[Evaluatio
         "terminal": _terminal(state),
         "reconciled": end.get("reconciled"),
         "findings": end.get("findings", []),
+        "redaction": (state.started or {}).get("redaction"),
+        "redacted": end.get("redacted", {}),
         "evaluations": [each._asdict() for each in evaluations],
     }
 

@@ -1,19 +1,25 @@
-"""Commands that make a run of what is there already: `import` of a file, `rederive` of an earlier run."""
+"""Commands that make a run of what is there: `import` of a file, `rederive` and `redact` of an earlier run."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 
-from durastream.cli.common import find, open_found, put
+from durastream import redacted
+from durastream.cli.common import find, open_found, put, redactor_here
 from durastream.cli.ending import say
 from durastream.cli.launch import Request, check, current_folder
+from durastream.errors import UsageError
+from durastream.events import show_hash
 from durastream.importer import Imported, import_file, rederive
 from durastream.location import find_store, make_store
+from durastream.redaction.redactor import Redactor
 from durastream.state import RunState
 from durastream.stores import FolderStore
+from durastream.stores.folder import remove_files
 
-__all__ = ["derive", "import_"]
+__all__ = ["derive", "import_", "redact"]
 
 
 def import_(path: str, request: Request) -> int:
@@ -30,6 +36,7 @@ def import_(path: str, request: Request) -> int:
         tags=tags,
         log=request.log,
         raw=request.raw,
+        redactor=redactor_here(),
     )
     _tell(made)
     return 0
@@ -42,11 +49,41 @@ def derive(store: FolderStore, ref: str, format_: str, log: str) -> int:
     at = FolderStore(found.store) if found.store is not None else store
     make_store(at.folder)
     reader = open_found(store, found)
-    made = rederive(at, reader, format_=format_, log=log)
+    made = rederive(at, reader, format_=format_, log=log, redactor=redactor_here())
     _tell(made)
     changes = _changes(reader.state(), made.state)
     for line in changes or ["nothing changed: today's adapters say the same"]:
         say(line)
+    return 0
+
+
+def redact(
+    store: FolderStore, ref: str, patterns: list[str], literals: list[str], log: str, *, remove_old: bool
+) -> int:
+    """Make a recording anew without what was found in it later; the old one stays unless it is to be removed."""
+    check(Request(("redact",), log=log))
+    texts = [line for each in literals for line in (sys.stdin.read().splitlines() if each == "-" else [each]) if line]
+    if not (patterns or texts):
+        raise UsageError("redact: what is to be taken out is named with --pattern or --literal")
+    found = find(store, ref)
+    at = FolderStore(found.store) if found.store is not None else store
+    make_store(at.folder)
+    reader = open_found(store, found)
+    redactor = Redactor({"on": True, "patterns": patterns}, texts, known=False)
+    made = redacted.redact(at, reader, redactor, log=log)
+    _tell(made)
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(redactor.counts.items())) or "nothing"
+    say(f"taken out: {counts}")
+    old = f"{reader.run_id} {show_hash(reader.head().hash)}"
+    reader.close()
+    if remove_old:
+        if found.path is not None and found.path != at.path(found.run_id):
+            remove_files(found.path)
+        else:
+            at.remove(found.run_id)
+        say(f"removed {old}")
+    else:
+        say(f"the old one stays: {old}: durastream rm {found.run_id}, or --remove-old")
     return 0
 
 

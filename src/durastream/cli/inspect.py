@@ -22,7 +22,7 @@ from durastream.replay import parse_idle_limit, parse_position, parse_speed
 from durastream.spool import Spool
 from durastream.stores import FolderStore, Reader
 from durastream.views.safe import json_line, visible
-from durastream.views.words import evaluated, last_lines
+from durastream.views.words import evaluated, last_lines, taken_out
 
 __all__ = ["attach", "cat", "events", "replay", "show"]
 
@@ -115,6 +115,9 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
         console = Console()
         now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
         console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+        said = taken_out(state.started or {}, state.completed or {})
+        if said:
+            put(said)
         for line in evaluated(evaluations.known(reader)):
             put(line)
     _tell_damage(reader)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from durastream import probe, supervisor
+from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
 from durastream.spool import Spool, boot_id
@@ -45,6 +46,8 @@ class Request(NamedTuple):
     tty: bool = False
     max_bytes: str | None = None
     max_duration: str | None = None
+    redact: bool = True
+    env: tuple[str, ...] = ()
 
 
 class Started(NamedTuple):
@@ -63,6 +66,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "-d": ("detach", True),
     "--detach": ("detach", True),
     "--no-raw": ("raw", False),
+    "--no-redact": ("redact", False),
     "--line-buffered": ("line_buffered", True),
     "--strict": ("strict", True),
     "--timestamps": ("timestamps", True),
@@ -72,6 +76,7 @@ _VALUES = {
     "--view": "view",
     "--name": "name",
     "--tag": "tags",
+    "--env": "env",
     "--store": "store",
     "--log": "log",
     "--format": "format",
@@ -83,7 +88,7 @@ _VALUES = {
 def read_words(words: list[str]) -> Request | None:
     """The request that the words after `run` make; None when it takes the full parser to say."""
     given: dict[str, object] = {}
-    tags: list[str] = []
+    lists: dict[str, list[str]] = {"--tag": [], "--env": []}
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != "--":
         word, glued, value = words[at].partition("=")
@@ -99,14 +104,15 @@ def read_words(words: list[str]) -> Request | None:
                 return None
             value = words[at]
             at += 1
-        if word == "--tag":
-            tags.append(value)
+        if word in lists:
+            lists[word].append(value)
         else:
             given[_VALUES[word]] = value
     command = words[at + 1 :] if at < len(words) and words[at] == "--" else words[at:]
     if not command:
         return None
-    request = Request(tuple(command), tags=tuple(tags))._replace(**given)  # type: ignore[arg-type]
+    named = Request(tuple(command), tags=tuple(lists["--tag"]), env=tuple(lists["--env"]))
+    request = named._replace(**given)  # type: ignore[arg-type]
     try:
         check(request)
     except UsageError:
@@ -135,6 +141,9 @@ def check(request: Request) -> None:
         if not tag.partition("=")[0] or "=" not in tag:
             raise UsageError(f"--tag {tag}: a tag is key=value")
     _limits(request)
+    for variable in request.env:
+        if not variable or "=" in variable:
+            raise UsageError(f"--env {variable}: the name of a variable; its value is taken from the environment")
     name = request.name
     if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
         raise UsageError("--name takes up to 100 printable characters, without a slash")
@@ -159,8 +168,15 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     argv = _resolve(request, environ)
     cwd = current_folder(environ)
     store = find_store(request.store, environ, cwd)
+    redact = (
+        asked_redaction({name: _text(value) for name, value in environ.items()}, cwd)
+        if request.redact
+        else {"on": False}
+    )
     make_store(store)
     log, warning = probe.log_for(store, request.log)
+    if not redact["on"]:
+        sys.stderr.write("durastream: redaction is off: secrets are recorded as they are\n")
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
     size = (next(filter(None, map(size_of, (1, 0, 2))), DEFAULT_SIZE)) if request.tty else None
@@ -183,6 +199,8 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
         "terminal": size,
         "raw": request.raw,
         **_limits(request),
+        "redact": redact,
+        "env": {name: _text(environ[name]) for name in request.env if name in environ},
     }
     spool = Spool.create(store, meta)
     own = {**environ, "DURASTREAM_RUN_ID": spool.run_id, "DURASTREAM_EVENTS": spool.file("events")}

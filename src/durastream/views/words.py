@@ -32,6 +32,7 @@ __all__ = [
     "source",
     "status",
     "step_failure",
+    "taken_out",
     "verdict",
     "word",
 ]
@@ -211,6 +212,14 @@ def ending(completed: Mapping[str, Any]) -> str:
     if completed.get("signal") is not None:
         parts.append(f"signal {phrase(completed['signal'], 20)}")
     return " · ".join(parts)
+
+
+def taken_out(started: Mapping[str, Any], completed: Mapping[str, Any]) -> str:
+    """How many secrets were taken out, by kind, or that nobody looked for any; nothing when there were none."""
+    counts, asked = completed.get("redacted"), started.get("redaction")
+    if isinstance(counts, dict) and counts:
+        return "redacted: " + ", ".join(f"{phrase(kind, 40)} {phrase(count, 20)}" for kind, count in counts.items())
+    return "redaction was off" if isinstance(asked, dict) and asked.get("on") is False else ""
 
 
 def evaluated(evaluations: Sequence[Any]) -> Iterator[str]:

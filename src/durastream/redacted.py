@@ -1,0 +1,193 @@
+"""Makes a finished recording anew, without what was found in it later. The old one stays as it was.
+
+Every event is there again with its number, time and place; what is masked is as long as what it stands for. The chain,
+the drafts, the hashes of texts and the end are those of the new recording.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from durastream import answer
+from durastream.errors import RecordingError
+from durastream.events import Event, Pending, show_hash
+from durastream.follow import read_all
+from durastream.importer import Imported
+from durastream.ledger import Ledger, judged, own
+from durastream.redaction.guard import Guard
+from durastream.redaction.raw import RawGuard
+from durastream.redaction.redactor import Redactor
+from durastream.spool import STREAMS, new_run_id
+from durastream.stores import FolderStore, RawChunk, Reader, RunInfo, Writer
+from durastream.stores.protocols import completed_info
+
+__all__ = ["redact"]
+
+_PIECE = 1 << 20
+_BATCH = 2000
+_EVERYWHERE = 1 << 62
+
+
+def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Imported:
+    """A new recording of a finished run. Raises RecordingError when the run has no end, StoreError on writing."""
+    old = reader.state()
+    if old.completed is None:
+        raise RecordingError(f"run {reader.run_id} has no end: only a finished run is redacted")
+    run_id = new_run_id()
+    while store.path(run_id) is not None:
+        run_id = new_run_id()
+    info = reader.info()
+    made = redactor.meta({**info._asdict(), "name": f"{info.name}-redacted" if info.name else None})
+    info = info._replace(run_id=run_id, **{name: made[name] for name in ("name", "tags", "command", "cwd")})
+    writer = store.create(info, log)
+    with _written(writer):
+        ledger = Ledger(writer, redactor=redactor)
+        guard = redactor.guard()
+        assert guard is not None
+        streams = {name: _Raw(name, reader, redactor) for name in STREAMS}
+        waiting: list[Event] = []
+        for event in _events(reader):
+            waiting.append(event)
+            told = _told(event, info, reader, redactor)
+            if event.type == "run.completed":
+                break
+            _enter(ledger, waiting, guard.take([told]))
+            for stream in streams.values():
+                stream.follow(guard, event)
+            if event.seq % _BATCH == 0:
+                ledger.commit()
+        _enter(ledger, waiting, guard.close())
+        ledger.commit([chunk for stream in streams.values() for chunk in stream.rest(guard)])
+        end = _end(ledger, old.completed, {name: each for name, each in streams.items() if each.length}, redactor)
+        last = waiting[-1]
+        ledger.append([own("run.completed", end)], (last.ts, last.t), last=True)
+        info = completed_info(info, ledger.state, ledger.head, show_hash(ledger.head.hash))
+        writer.finish(info)
+        return Imported(info, ledger.state)
+
+
+def _events(reader: Reader) -> Iterator[Event]:
+    for batch in read_all(reader):
+        yield from batch
+
+
+def _told(event: Event, info: RunInfo, reader: Reader, redactor: Redactor) -> Pending:
+    """An event as it goes in; the first one tells of which run this one was made."""
+    data = event.data
+    if event.type == "run.started":
+        origin = {"run_id": reader.run_id, "seal": show_hash(reader.head().hash)}
+        data = {**data, "run_id": info.run_id, "redacted_from": origin}
+        data |= {"name": info.name} if info.name else {}
+        if data.get("command"):
+            data["command"] = info.command
+    return own(event.type, data)._replace(src=event.src)
+
+
+def _enter(ledger: Ledger, waiting: list[Event], found: list[Pending]) -> None:
+    """Put events in that are decided, each with the time of the one that it was."""
+    for pending in found:
+        event = waiting.pop(0)
+        late = {event.src.stream: _EVERYWHERE} if event.late and event.src is not None else None
+        ledger.add([pending], (event.ts, event.t), late)
+
+
+def _end(ledger: Ledger, told: dict[str, Any], streams: dict[str, _Raw], redactor: Redactor) -> dict[str, Any]:
+    """The end that the new events have, as far as nobody but the recorder of the old ones saw it."""
+    status = {name: told[name] for name in ("exit_code", "signal") if told.get(name) is not None}
+    found, _ = judged(ledger, status or None)
+    end = answer.packet(ledger.state, status or None, found)
+    end["status"] = told.get("status", end["status"])
+    raw = told.get("raw")
+    if isinstance(raw, dict):
+        end["raw"] = {**raw, **{name: each.told() for name, each in streams.items() if name in raw}}
+    before = told.get("redacted")
+    counts = {**(before if isinstance(before, dict) else {})}
+    for kind, count in redactor.counts.items():
+        counts[kind] = counts.get(kind, 0) + count
+    return {**end, "redacted": dict(sorted(counts.items())), "events": ledger.head.seq + 1}
+
+
+class _Raw:
+    """The raw bytes of one stream, from the old recording into the new one."""
+
+    def __init__(self, stream: str, reader: Reader, redactor: Redactor) -> None:
+        self.length = 0
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self._pieces = iter(reader.raw(stream))
+        self._raw: RawGuard = redactor.raw() or RawGuard(redactor.rules)
+        self._fed = 0
+        self._chunks: list[RawChunk] = []
+        self._waiting = bytearray()
+
+    def follow(self, guard: Guard, event: Event) -> None:
+        """Read as far as an event stands, so that what is split over events is masked in its bytes."""
+        if event.src is None or event.src.stream != self._stream:
+            return
+        while self._fed < event.src.offset + (event.src.length or 1) + _PIECE and self._feed():
+            continue
+        self._settle(guard, event.src.offset)
+
+    def _feed(self) -> bool:
+        piece = next(self._pieces, b"")
+        self._fed += len(piece)
+        self._raw.feed(piece)
+        return bool(piece)
+
+    def _settle(self, guard: Guard, upto: int) -> None:
+        others = []
+        for patch in guard.patches:
+            if patch.src.stream == self._stream:
+                self._raw.patch(patch)
+            else:
+                others.append(patch)
+        guard.patches[:] = others
+        if guard.holds:
+            return
+        self._add(self._raw.take(upto))
+
+    def _add(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._waiting += data
+        while len(self._waiting) >= _PIECE:
+            self._pack()
+
+    def _pack(self) -> None:
+        piece = bytes(self._waiting[:_PIECE])
+        del self._waiting[:_PIECE]
+        self._chunks.append(RawChunk(self._stream, self.length, len(piece), zlib.compress(piece, 1)))
+        self.length += len(piece)
+
+    def rest(self, guard: Guard) -> list[RawChunk]:
+        """All that is kept of the stream."""
+        while self._feed():
+            continue
+        self._raw.close()
+        self._settle(guard, 0)
+        self._add(self._raw.take(self._raw.at))
+        while self._waiting:
+            self._pack()
+        return self._chunks
+
+    def told(self) -> dict[str, Any]:
+        """What the end of the run says of the stream."""
+        return {"length": self.length, "sha256": self._digest.hexdigest()}
+
+
+@contextlib.contextmanager
+def _written(writer: Writer) -> Iterator[None]:
+    """Remove what was made of a recording that could not be made whole."""
+    try:
+        yield
+    except BaseException:
+        writer.close()
+        for end in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.unlink(writer.path + end)
+        raise
+    writer.close()

@@ -1,0 +1,355 @@
+"""The events of one stream on their way into a recording: held back as long as a secret may have begun, in order."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from durastream.events import Pending, Src, dumps
+from durastream.redaction.catalogue import SECRET_NAME, Rules, mask
+from durastream.redaction.pieces import Mark, Pieces, masked
+
+__all__ = ["Guard", "Patch", "clean"]
+
+_PIECES = frozenset({"log.line", "reasoning.delta", "terminal.output", "text.delta"})
+_ENDS = frozenset({"run.declared", "text.completed", "text.retracted"})
+_TORN = "raw.rejected"
+_MOST = 20_000
+_GIVE_UP = 1 << 20
+_LONG = 2.0
+_SHORT = 0.1
+
+_Key = tuple[str, str]
+
+
+class Patch(NamedTuple):
+    """What of the bytes that an event came from is replaced by what: the text as it was, and the parts of it."""
+
+    src: Src
+    text: str
+    parts: list[tuple[int, int, str]]
+
+
+class _Slot(Mark):
+    """One event in the line."""
+
+    __slots__ = ("given", "pending", "sums", "whole")
+
+    def __init__(self, pending: Pending) -> None:
+        super().__init__()
+        self.pending = pending
+        self.sums: tuple[str, str] | None = None
+        self.whole = False
+        self.given = False
+        """Whether it went out before it was decided."""
+
+
+class _Text:
+    """One message, or what comes like one, with the hash of its text as it was and as it is stored."""
+
+    def __init__(self, rules: Rules, key: _Key) -> None:
+        self.key = key
+        self.type = type_ = key[0]
+        self.ways = [Pieces(rules, glue="\n" if type_ == "log.line" else "")]
+        if type_ == "log.line":
+            self.ways.append(Pieces(rules, split=True))
+        self.slots: list[_Slot] = []
+        self.restart()
+
+    def restart(self) -> None:
+        self._was = hashlib.sha256()
+        self._is: Any = None
+
+    def add(self, was: str, is_: str) -> None:
+        if was != is_ and self._is is None:
+            self._is = self._was.copy()
+        if self.type == "text.delta":
+            self._was.update(was.encode("utf-8", "replace"))
+        if self._is is not None:
+            self._is.update(is_.encode("utf-8", "replace"))
+
+    @property
+    def sums(self) -> tuple[str, str] | None:
+        """The hash of the text as it was, and as it is; None when nothing was taken out."""
+        return None if self._is is None else (self._was.hexdigest(), self._is.hexdigest())
+
+    @property
+    def undecided(self) -> bool:
+        return any(way.undecided for way in self.ways)
+
+
+class _Part(NamedTuple):
+    """Pieces of one text that follow each other in a batch, and the event that ends it, if one does."""
+
+    text: _Text
+    pieces: list[Pending]
+    end: Pending | None = None
+
+
+class Guard:
+    """Takes the events of one stream in, and gives them out in their order with secrets masked.
+
+    `counts` is how many were masked, by kind. `patches` are what is to be done to the raw bytes for secrets that are
+    split over events; whoever takes them empties the list.
+    """
+
+    def __init__(self, rules: Rules, counts: Counter[str]) -> None:
+        self._rules = rules
+        self._counts = counts
+        self._texts: dict[_Key, _Text] = {}
+        self._queue: deque[_Slot] = deque()
+        self._since: float | None = None
+        self.patches: list[Patch] = []
+
+    @property
+    def holds(self) -> bool:
+        """Whether an event waits."""
+        return bool(self._queue)
+
+    @property
+    def undecided_at(self) -> int | None:
+        """The first byte of the stream whose event is undecided; None when there is none."""
+        places = [
+            slot.pending.src.offset
+            for text in self._texts.values()
+            if text.slots
+            for slot in text.slots
+            if slot.pending.src is not None
+        ]
+        return min(places, default=None)
+
+    def take(self, found: list[Pending]) -> list[Pending]:
+        """Take events in; returns those that are decided."""
+        if not found:
+            return found
+        self._give_up(found[-1].src)
+        whole, parts = self._parts(found)
+        suspect = bool(whole) and self._rules.suspects("\n".join(whole))
+        parts = [part for part in parts if not self._pass(part)]
+        if not (suspect or parts or self._queue):
+            return found
+        slots = {id(pending): _Slot(pending) for pending in found}
+        if suspect:
+            for slot in slots.values():
+                slot.whole = slot.pending.type == _TORN or self._rules.suspects(slot.pending.json)
+        for part in parts:
+            self._take(part, slots)
+        self._queue += slots.values()
+        if len(self._queue) > _MOST:
+            self._let_go()
+        return self._release()
+
+    def overdue(self, now: float) -> list[Pending] | None:
+        """What waited too long to be decided: no view is to wait for it. None when nothing did."""
+        if not self._queue:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = now
+        weak = all(way.weak for text in self._texts.values() for way in text.ways if way.undecided)
+        if now - self._since < (_SHORT if weak else _LONG):
+            return None
+        return self.flush()
+
+    def flush(self) -> list[Pending]:
+        """Everything that waits, decided or not."""
+        self._since = None
+        self._let_go()
+        return self._release()
+
+    def forget(self) -> None:
+        """Give out nothing of what waits: it is in the recording already. How it goes on is still to be seen."""
+        self._queue.clear()
+
+    def close(self) -> list[Pending]:
+        """Everything that waits: the stream ends here."""
+        for text in self._texts.values():
+            self._finish(text)
+        return self._release()
+
+    def _parts(self, found: Sequence[Pending]) -> tuple[list[str], list[_Part]]:
+        """The JSON of what is to be looked at whole; what are pieces of texts, and where texts end."""
+        parts: list[_Part] = []
+        whole: list[str] = []
+        open_: dict[_Key, list[Pending]] = {}
+        for pending in found:  # the hot path
+            type_ = pending[0]
+            if type_ in _PIECES:
+                key = (type_, pending[1].get("message_id") or pending[1].get("stream") or "")
+                pieces = open_.get(key)
+                if pieces is None:
+                    open_[key] = [pending]
+                    whole.append(key[1])
+                else:
+                    pieces.append(pending)
+                if len(pending[1]) > 2:
+                    whole.append(pending[2])
+                continue
+            whole.append(pending[2])
+            if type_ == _TORN and "base64" in pending[1]:
+                whole.append(base64.b64decode(pending[1]["base64"]).decode("latin-1"))
+            if type_ in _ENDS:
+                told: Any = pending[1] if type_ != "run.declared" else pending[1].get("answer")
+                key = ("text.delta", str(told.get("message_id")) if type(told) is dict else "")
+                if key in open_ or key in self._texts:
+                    parts.append(_Part(self._text(key), open_.pop(key, []), pending))
+        parts += [_Part(self._text(key), pieces) for key, pieces in open_.items()]
+        return whole, parts
+
+    def _text(self, key: _Key) -> _Text:
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = _Text(self._rules, key)
+        return text
+
+    def _pass(self, part: _Part) -> bool:
+        """Whether there is nothing to be done about some pieces, which are then taken in."""
+        text, pieces, end = part
+        if text.undecided or (end is not None and text.sums is not None):
+            return False
+        if pieces:
+            texts = [pending[1]["text"] for pending in pieces]
+            if not all(way.clean(texts) for way in text.ways):
+                return False
+            for way in text.ways:
+                way.passed(texts)
+            if text.type == "text.delta":
+                text.add(whole := "".join(texts), whole)
+        if end is not None:
+            for way in text.ways:
+                way.finish()
+            if end.type != "run.declared":
+                del self._texts[text.key]
+        return True
+
+    def _take(self, part: _Part, slots: dict[int, _Slot]) -> None:
+        text, pieces, end = part
+        taken = [slots[id(pending)] for pending in pieces]
+        text.slots += taken
+        for way in text.ways:
+            way.take([(slot, slot.pending.data["text"]) for slot in taken])
+        self._settle(text)
+        if end is not None:
+            self._finish(text)
+            slot = slots[id(end)]
+            slot.sums = text.sums
+            if slot.sums is not None and end.src is not None and slot.sums[0] in end.json:
+                self.patches.append(Patch(end.src, slot.sums[0], [(0, 64, slot.sums[1])]))
+            if end.type == "text.retracted":
+                text.restart()
+
+    def _finish(self, text: _Text) -> None:
+        for way in text.ways:
+            way.finish()
+        self._settle(text)
+
+    def _give_up(self, src: Src | None) -> None:
+        """What did not go on for a mebibyte of the stream is no beginning: memory is finite."""
+        for text in list(self._texts.values()):
+            first = text.slots[0].pending.src if text.slots else None
+            if first is not None and src is not None and src.offset - first.offset > _GIVE_UP:
+                self._finish(text)
+
+    def _let_go(self) -> None:
+        """Give out everything; what is undecided still waits for the sake of the raw bytes, which nobody waits for."""
+        for text in self._texts.values():
+            if not text.undecided:
+                continue
+            instead = {}
+            for slot in text.slots:
+                instead[id(slot)] = _Slot(slot.pending)
+                instead[id(slot)].given = True
+            for way in text.ways:
+                way.let_go(instead)
+            self._settle(text, given=True)
+            text.slots = [slot for slot in instead.values() if slot.waits]
+
+    def _settle(self, text: _Text, *, given: bool = False) -> None:
+        """Note what became of pieces that are decided, or `given` out undecided."""
+        for way in text.ways:
+            self._counts.update(span.kind for span in way.found)
+            way.found.clear()
+        decided = 0
+        for slot in text.slots:
+            if slot.waits:
+                break
+            decided += 1
+            was = slot.pending.data["text"]
+            if not slot.given:
+                text.add(was, masked(was, slot.parts))
+            if slot.parts and slot.pending.src is not None and not given:
+                self.patches.append(Patch(slot.pending.src, was, slot.parts))
+        del text.slots[:decided]
+
+    def _release(self) -> list[Pending]:
+        out = []
+        while self._queue and not self._queue[0].waits:
+            out.append(self._done(self._queue.popleft()))
+        if not self._queue:
+            self._since = None
+        return out
+
+    def _done(self, slot: _Slot) -> Pending:
+        pending = slot.pending
+        if not (slot.parts or slot.whole or slot.sums):
+            return pending
+        data = dict(pending.data)
+        text = data.get("text")
+        if slot.whole:
+            piece = pending.type in _PIECES
+            rest = {name: value for name, value in data.items() if not (piece and name == "text")}
+            data |= clean(self._rules, rest, self._counts)
+            if pending.type == _TORN and type(data.get("base64")) is str:
+                data["base64"] = _clean_base64(self._rules, data["base64"], self._counts)
+        if slot.parts and type(text) is str:
+            data["text"] = masked(text, slot.parts)
+        if slot.sums is not None:
+            data = _corrected(data, slot.sums)
+        return pending if data == pending.data else Pending(pending.type, data, dumps(data), pending.src)
+
+
+def _corrected(data: dict[str, Any], sums: tuple[str, str]) -> dict[str, Any]:
+    """What is said of a text that is stored otherwise: its hash, if it was right, is that of what is stored."""
+    if data.get("sha256") == sums[0]:
+        return {**data, "sha256": sums[1]}
+    answer = data.get("answer")
+    if type(answer) is dict and answer.get("sha256") == sums[0]:
+        return {**data, "answer": {**answer, "sha256": sums[1]}}
+    return data
+
+
+def _clean_base64(rules: Rules, text: str, counts: Counter[str]) -> str:
+    data = base64.b64decode(text)
+    return base64.b64encode(clean(rules, data.decode("latin-1"), counts).encode("latin-1")).decode()
+
+
+def clean(rules: Rules, value: Any, counts: Counter[str], name: str = "") -> Any:
+    """A value of JSON without secrets, those in the names of its fields included.
+
+    What a field with the name of a secret holds is looked at as if it were assigned.
+    """
+    if type(value) is str:
+        before = f'{name}="' if name and SECRET_NAME.search(name) else ""
+        found = rules.find(before + value)
+        counts.update(span.kind for span in found)
+        at = len(before)
+        whole = [
+            (max(0, s.start - at), s.end - at, mask(s.kind, s.end - max(s.start, at))) for s in found if s.end > at
+        ]
+        return masked(value, whole)
+    if type(value) is list:
+        return [clean(rules, each, counts) for each in value]
+    if type(value) is dict:
+        made = {clean(rules, key, counts): clean(rules, each, counts, key) for key, each in value.items()}
+        text, said = value.get("text"), value.get("sha256")
+        if (
+            type(text) is str
+            and made["text"] != text
+            and said == hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        ):
+            made["sha256"] = hashlib.sha256(made["text"].encode("utf-8", "replace")).hexdigest()
+        return made
+    return value

@@ -1,0 +1,104 @@
+"""The bytes of one stream on their way into a recording, masked byte for byte: no offset moves."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+
+from durastream.redaction.catalogue import Rules, mask
+from durastream.redaction.guard import Patch
+from durastream.redaction.pieces import Mark, Pieces, masked
+
+__all__ = ["RawGuard"]
+
+
+class _Block(Mark):
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class RawGuard:
+    """Takes bytes in; `take` gives those out that are decided. `at` is behind the last of them."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._pieces = Pieces(rules)
+        self._blocks: deque[_Block] = deque()
+        self._ready = bytearray()
+        self._start = 0
+
+    @property
+    def at(self) -> int:
+        return self._start + len(self._ready)
+
+    @property
+    def taken(self) -> int:
+        """The offset behind the last byte that was taken."""
+        return self._start
+
+    def anew(self) -> RawGuard:
+        """One for a stream that begins again."""
+        return RawGuard(self._rules)
+
+    def feed(self, data: bytes) -> None:
+        text = data.decode("latin-1")  # a character a byte, so that places are those of bytes
+        if self._pieces.clean([text]):
+            self._pieces.passed([text])
+            self._ready += data
+            return
+        block = _Block(text)
+        self._blocks.append(block)
+        self._pieces.take([(block, text)])
+        self._settle()
+
+    def close(self) -> None:
+        """The stream ends here."""
+        self._pieces.finish()
+        self._settle()
+
+    def _settle(self) -> None:
+        self._pieces.found.clear()
+        while self._blocks and not self._blocks[0].waits:
+            block = self._blocks.popleft()
+            self._ready += masked(block.text, block.parts).encode("latin-1")
+
+    def patch(self, patch: Patch) -> None:
+        """Mask what is split over events, in the bytes of one of them: its text as it is written there."""
+        src, text, parts = patch
+        start = src.offset - self._start
+        if start < 0 or start >= len(self._ready):
+            return
+        end = self._ready.find(b"\n", start) if src.length is None else start + src.length
+        line = bytes(self._ready[start : end if end >= 0 else len(self._ready)])
+        alone = masked(text, [(s.start, s.end, mask(s.kind, s.end - s.start)) for s in self._rules.find(text)])
+        for low, high, part in parts:
+            line = _replaced(line, text, low, high, part) or _replaced(line, alone, low, high, part) or line
+        self._ready[start : start + len(line)] = line
+
+    def take(self, upto: int) -> bytes:
+        """The bytes that were not taken yet, up to an offset."""
+        size = max(0, min(upto - self._start, len(self._ready)))
+        data = bytes(self._ready[:size])
+        del self._ready[:size]
+        self._start += size
+        return data
+
+
+def _replaced(line: bytes, text: str, low: int, high: int, part: str) -> bytes:
+    """A line in which a part of a text is masked, in whichever way its JSON spells it; nothing if it is not there."""
+    for plain in (True, False):
+        spelt = [json.dumps(each, ensure_ascii=not plain)[1:-1].encode("utf-8", "replace") for each in
+                 (text[:low], text[low:high], text[high:])]  # fmt: skip
+        at = line.find(b"".join(spelt))
+        if at >= 0:
+            start, size = at + len(spelt[0]), len(spelt[1])
+            return line[:start] + part.encode()[:size].ljust(size, b"*") + line[start + size :]
+    secret = text[low:high].encode("utf-8", "replace")
+    return (
+        line.replace(secret, part.encode()[: len(secret)].ljust(len(secret), b"*"))
+        if len(secret) > 3 and secret in line
+        else b""
+    )

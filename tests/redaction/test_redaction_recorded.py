@@ -1,0 +1,137 @@
+"""No secret is in any file of a store, whichever way it came, however it was split, whoever was killed meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from redaction_kit import CANARY, KNOWN, Live, left_on_disk, line
+
+from durastream.checking import check
+from durastream.events import Event
+from durastream.stores.folder import open_reader
+
+LOGS = ("sqlite", "jsonl")
+
+
+def text_of(events: list[Event], message_id: str) -> str:
+    return "".join(e.data["text"] for e in events if e.type == "text.delta" and e.data["message_id"] == message_id)
+
+
+def holds(path: str) -> list[str]:
+    """What `verify` says against a recording."""
+    reader = open_reader(path)
+    try:
+        return [str(each) for each in check(reader).findings]
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_split_secret_reaches_no_file_and_the_run_goes_on_exactly(tmp_path: Path, log: str, kill: bool) -> None:
+    said = f"it is {CANARY} and {KNOWN['aws'][0]} ok"
+    for at in range(6, 24, 6) if kill else (9,):
+        live = Live(tmp_path / f"{at}", log)
+        for stop in (at, at + 5, at + 20, len(said)):
+            start = {at: 0, at + 5: at, at + 20: at + 5}.get(stop, at + 20)
+            part = said[start:stop]
+            live.write("events", line("text.delta", message_id="answer", text=part))
+            live.write("stdout", part.encode())
+            live.write("stderr", part.encode())
+            live.step()
+            assert not left_on_disk_but_spool(live)
+            if kill:
+                live.killed()
+        live.write("events", line("text.completed", message_id="answer", sha256=sha(said), length=len(said)))
+        events = live.end()
+        expected = "it is [redacted:env]*** and AKIA[redacted:aws]** ok"
+        assert text_of(events, "answer") == text_of(events, "stdout") == expected
+        assert left_on_disk(live.folder, CANARY, "IOSFODNN7EXAMPLE") == []
+        assert holds(live.recorder.path) == []
+        assert events[-1].data["redacted"]["env"] == events[-1].data["redacted"]["aws"] == 3
+
+
+def left_on_disk_but_spool(live: Live) -> list[str]:
+    found = [path for path in live.folder.iterdir() if path.is_file()]
+    return [path.name for path in found if any(s in path.read_bytes() for s in (CANARY.encode(), b"IOSFODNN7EXAMPLE"))]
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_every_way_into_a_recording_is_guarded(tmp_path: Path, log: str) -> None:
+    live = Live(
+        tmp_path, log, command=["agent", "--token", "shortword", CANARY], cwd=f"/home/{CANARY}", name=CANARY,
+        tags={"k": CANARY}, prompt=CANARY, env={"CANARY_TOKEN": CANARY},
+    )  # fmt: skip
+    live.write("events", line("step.started", step_id="s", title=CANARY, input={"a": [CANARY]}))
+    live.write("events", line("step.completed", step_id="s", status="ok", output=CANARY))
+    live.write("events", line("reasoning.delta", text=CANARY[:4]) + line("reasoning.delta", text=CANARY[4:]))
+    live.write("events", line("my.own", x=CANARY) + b'{"type":"text.delta"} ' + CANARY.encode() + b"\n")
+    live.write("events", b"\xff" + CANARY.encode() + b"\n" + line("run.completed", answer={"text": CANARY}))
+    live.write("stdout", CANARY.encode() + b"\n" + line("log.line", text=CANARY))
+    live.write("stderr", b"a\r" + CANARY.encode() + b"\r\n" + b"x" * 70_000 + CANARY.encode())
+    live.spool.request(act="cancel", by="cancel")
+    live.step()
+    live.spool.write_exit({"exit_code": 127, "start_error": f"cannot start {CANARY}", "ts": 0, "sent": [], "left": []})
+    live.recorder.run()
+    assert left_on_disk(tmp_path, CANARY, "shortword") == []
+    reader = open_reader(live.recorder.path)
+    started = reader.read(0, 1)[0].data
+    reader.close()
+    assert started["redaction"]["on"] is True
+    assert started["redaction"]["variables"] == ["CANARY_TOKEN"]
+    assert started["env"] == {"CANARY_TOKEN": "[redacted:env]***"}
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_a_terminal_and_the_stream_of_an_agent_are_guarded(tmp_path: Path, log: str) -> None:
+    tty = Live(tmp_path / "tty", log, format="terminal", terminal=[80, 24])
+    tty.write("stdout", f"\x1b[31mAKIAIOSFODNN7EXAMPLE\x1b[0m {CANARY[:7]}".encode())
+    tty.step()
+    tty.write("stdout", CANARY[7:].encode())
+    tty.end()
+    assert left_on_disk(tmp_path, CANARY, "IOSFODNN7EXAMPLE") == []
+    assert holds(tty.recorder.path) == []
+    adapted = Live(tmp_path / "adapted", log, format="openai-chat")
+    for part in (CANARY[:3], CANARY[3:11], CANARY[11:], " ok"):
+        chunk = {"id": "c", "object": "chat.completion.chunk", "model": "m", "created": 1,
+                 "choices": [{"index": 0, "delta": {"role": "assistant", "content": part}}]}  # fmt: skip
+        adapted.write("stdout", f"data: {json.dumps(chunk)}\n\n".encode())
+        adapted.step()
+    events = adapted.end()
+    joined = "".join(event.data["text"] for event in events if event.type == "text.delta")
+    assert joined == "[redacted:env]*** ok"
+    reader = open_reader(adapted.recorder.path)
+    raw = b"".join(reader.raw("stdout")).decode()
+    reader.close()
+    parts = [json.loads(each[6:])["choices"][0]["delta"]["content"] for each in raw.split("\n\n") if each]
+    assert "".join(parts) == joined
+
+
+def test_pieces_of_raw_bytes_have_no_border_in_a_secret(tmp_path: Path) -> None:
+    live = Live(tmp_path)
+    block = b"x" * ((1 << 20) - 8) + b" "
+    for data in (block, CANARY.encode(), block * 2, KNOWN["aws"][0].encode(), b" end"):
+        live.write("stdout", data)
+        live.step()
+    live.killed()
+    live.end()
+    assert left_on_disk(tmp_path, CANARY, "IOSFODNN7EXAMPLE") == []
+    assert holds(live.recorder.path) == []
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_without_redaction_the_canary_is_found(tmp_path: Path, log: str) -> None:
+    live = Live(tmp_path, log, redact={"on": False})
+    live.write("stdout", CANARY.encode())
+    live.write("events", line("text.delta", message_id="a", text=CANARY))
+    events = live.end()
+    assert left_on_disk(tmp_path, CANARY) == [f"{Path(live.recorder.path).name}: {CANARY}"]
+    assert events[0].data["redaction"] == {"on": False}
+    assert "redacted" not in events[-1].data
