@@ -14,7 +14,7 @@ from durastream.vocabulary import VALIDATORS, check
 
 __all__ = ["NativeSource", "claimed"]
 
-_LONGEST = 16 << 20
+_LONGEST = 64 << 20
 _Judge = Callable[[dict[str, Any]], object]
 
 
