@@ -80,6 +80,28 @@ def test_escapes_and_a_byte_order_mark_before_a_line_are_passed_over() -> None:
     line = lines(THREAD)
     for before in (b"\xef\xbb\xbf", b"\x1b]0;title\x07", b"\x1b[?25l\x1b[2K "):
         assert read([before + line], "codex").state.agent["session_id"] == "t"
+        found = read([before + line])
+        assert (found.state.agent["session_id"], found.answer) == ("t", "")
+        assert read([bytes([byte]) for byte in before + line]).events == found.events
+
+
+def test_coloured_text_is_text_as_soon_as_it_is_there() -> None:
+    source = AutoSource("stdout", ())
+    for start in (
+        b"\xef",
+        b"\xef\xbb",
+        b"\xef\xbb\xbf",
+        b"\x1b",
+        b"\x1b[3",
+        b"\x1b[32m",
+        b"\x1b]0;ti",
+        b"\x1b]0;t\x1b",
+    ):
+        assert AutoSource("stdout", ()).feed(start) == []
+    assert source.feed(b"\x1b[32m") == []
+    assert [event.data["text"] for event in source.feed(b"o")] == ["\x1b[32mo"]
+    assert [event.data["text"] for event in source.feed(b"k\n\x1b")] == ["k\n"]
+    assert [event.data["text"] for event in source.close()] == ["\x1b"]
 
 
 def test_text_before_the_first_line_of_a_format_stays_text() -> None:
