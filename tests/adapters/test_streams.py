@@ -82,6 +82,7 @@ def test_what_no_json_can_hold_is_rejected() -> None:
         assert [type_ for type_, _ in adapted(line + b"\n")] == ["raw.rejected"], line[:40]
     assert adapted(b'{"type":"\xff\n')[0][1]["base64"] == "eyJ0eXBlIjoi/w=="
     assert adapted(b'{"type":"Infinity"}\n')[0][1]["json"] == {"type": "Infinity"}
+    assert adapted(b'{"type":"\\ud800"}\n')[0][1]["json"] == {"type": "\ufffd"}
 
 
 def test_escapes_and_a_byte_order_mark_before_a_line_are_passed_over() -> None:
