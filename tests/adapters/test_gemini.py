@@ -78,6 +78,11 @@ def test_an_error_of_the_provider_is_a_failed_run_and_its_zeros_are_no_usage() -
     assert whole.findings() == []
 
 
+def test_without_the_tokens_of_the_prompt_those_of_the_answer_are_as_they_are_told() -> None:
+    whole = told({**DONE, "stats": {"total_tokens": 3, "output_tokens": 1}})
+    assert whole.state.usage == {"output_tokens": 1}
+
+
 def test_interrupted_in_a_tool_it_exits_0_without_a_result_and_that_is_no_good_end() -> None:
     whole = told(said("Working."), used("a", "run_shell_command", command="sleep 30"))
     assert whole.steps() == {"run_shell_command sleep 30": "active"}

@@ -41,13 +41,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`durastream run` with these words."""
+    command = (sys.executable, "-P", "-m", "durastream", "run", "--view", "none", *words)
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": SRC, "DURASTREAM_STORE": str(folder), "HOME": str(folder)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_an_agent_that_prints_nothing_in_the_format_that_was_named_has_not_ended_well(folder: Path) -> None:
+    assert run(folder, "--name", "silent", "--format", "codex", "--", "true").returncode == 0
+    path = FolderStore(str(folder)).find("silent").path
+    assert path is not None
+    reader = open_reader(path)
+    end = [event for batch in read_all(reader) for event in batch][-1].data
+    reader.close()
+    assert end["status"] == "failed"
+    assert [finding["code"] for finding in end["findings"]] == ["end-undeclared"]
+
+
 @pytest.mark.parametrize("name", sorted(name for name, format_ in FORMAT_OF.items() if format_ in BUILTIN))
 def test_a_trace_that_is_printed_in_pieces_is_recorded_as_it_is_read_whole(name: str, folder: Path) -> None:
     ended = EXIT_OF.get(name, 0)
     agent = (sys.executable, "-S", "-c", PRINTS, str(TRACES / name), str(ended))
-    words = (sys.executable, "-P", "-m", "durastream", "run", "--view", "none", "--name", name, "--", *agent)
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": SRC, "DURASTREAM_STORE": str(folder), "HOME": str(folder)}
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = run(folder, "--name", name, "--", *agent)
     assert done.returncode == (ended if isinstance(ended, int) else 143), done.stderr
     store = FolderStore(str(folder))
     found = store.find(name)

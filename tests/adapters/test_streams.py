@@ -10,7 +10,8 @@ from adapters_kit import lines, read
 from durastream.errors import UsageError
 from durastream.sources import frames, replayed
 from durastream.sources.adapted import AdaptedSource
-from durastream.sources.adapters import NO, WEAK, Narrator, find
+from durastream.sources.adapters import BUILTIN, NO, WEAK, Narrator, find, names
+from durastream.sources.adapters import adapters as installed
 from durastream.sources.auto import AutoSource
 from durastream.sources.frames import Frame, Frames
 
@@ -76,10 +77,40 @@ def test_what_cannot_be_kept_as_json_is_kept_as_it_is() -> None:
     assert [type_ for type_, _ in adapted(b"[1,2]\n")] == ["raw.event"]
 
 
+def test_what_no_json_can_hold_is_rejected() -> None:
+    for line in (b'{"type":"new","n":NaN}', b'{"type":"new","n":1e999}', b"[" * 100_000, b'{"type":"\xff'):
+        assert [type_ for type_, _ in adapted(line + b"\n")] == ["raw.rejected"], line[:40]
+    assert adapted(b'{"type":"\xff\n')[0][1]["base64"] == "eyJ0eXBlIjoi/w=="
+    assert adapted(b'{"type":"Infinity"}\n')[0][1]["json"] == {"type": "Infinity"}
+    assert adapted(b'{"type":"\\ud800"}\n')[0][1]["json"] == {"type": "\ufffd"}
+
+
 def test_escapes_and_a_byte_order_mark_before_a_line_are_passed_over() -> None:
     line = lines(THREAD)
     for before in (b"\xef\xbb\xbf", b"\x1b]0;title\x07", b"\x1b[?25l\x1b[2K "):
         assert read([before + line], "codex").state.agent["session_id"] == "t"
+        found = read([before + line])
+        assert (found.state.agent["session_id"], found.answer) == ("t", "")
+        assert read([bytes([byte]) for byte in before + line]).events == found.events
+
+
+def test_coloured_text_is_text_as_soon_as_it_is_there() -> None:
+    source = AutoSource("stdout", ())
+    for start in (
+        b"\xef",
+        b"\xef\xbb",
+        b"\xef\xbb\xbf",
+        b"\x1b",
+        b"\x1b[3",
+        b"\x1b[32m",
+        b"\x1b]0;ti",
+        b"\x1b]0;t\x1b",
+    ):
+        assert AutoSource("stdout", ()).feed(start) == []
+    assert source.feed(b"\x1b[32m") == []
+    assert [event.data["text"] for event in source.feed(b"o")] == ["\x1b[32mo"]
+    assert [event.data["text"] for event in source.feed(b"k\n\x1b")] == ["k\n"]
+    assert [event.data["text"] for event in source.close()] == ["\x1b"]
 
 
 def test_text_before_the_first_line_of_a_format_stays_text() -> None:
@@ -173,3 +204,37 @@ def test_a_named_format_is_read_from_the_first_byte() -> None:
     assert replayed("native") is None
     with pytest.raises(UsageError, match="unknown format 'cobol'"):
         replayed("cobol")
+
+
+class Point:
+    """An entry point as another package has it."""
+
+    def __init__(self, name: str, adapter: type[Any] | None) -> None:
+        self.name, self.value, self._adapter = name, f"other:{name}", adapter
+
+    def load(self) -> type[Any]:
+        if self._adapter is None:
+            raise ImportError("no module named other")
+        return self._adapter
+
+
+def test_adapters_of_other_packages_come_after_ours_and_cannot_take_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = [Point("shy", Shy), Point("broken", None), Point("codex", Shy)]
+    monkeypatch.setattr("durastream.sources.adapters._points", lambda: points)
+    assert names() == [*BUILTIN, "shy", "broken"]
+    assert [adapter.name for adapter in installed()] == [*BUILTIN, "shy"]
+    assert find("shy") is Shy
+    assert find("codex") is not Shy
+    with pytest.raises(UsageError, match=r"the adapter broken \(other:broken\) cannot be loaded"):
+        find("broken")
+
+
+def test_one_of_ours_that_cannot_be_loaded_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> type[Any]:
+        raise UsageError(f"{name} is broken")
+
+    monkeypatch.setattr("durastream.sources.adapters.find", fail)
+    with pytest.raises(UsageError, match="acp is broken"):
+        list(installed())

@@ -43,9 +43,11 @@ def package(folder: Path, environment: dict[str, str]) -> None:
 
 @pytest.mark.usefixtures("package")
 def test_the_example_is_found_and_used(shell: Shell) -> None:
-    assert "countdown  the countdown agent: countdown --json (hand-made)" in re.sub(
-        r"  +", "  ", shell("durastream formats").stdout
-    )
+    listed = re.sub(r"  +", "  ", shell("durastream formats").stdout)
+    assert "countdown  the countdown agent: countdown --json (hand-made, never held against the real program)" in listed
+    unproven = {line.split()[0] for line in listed.splitlines() if "never held against the real program" in line}
+    assert {"amp", "claude", "codex-session", "cursor", "goose"} <= unproven
+    assert unproven.isdisjoint({"codex", "gemini", "opencode", "pi", "qwen"})
     for option in ("", "--format countdown"):
         shell(f"durastream run --view none {option} -- cat stream.jsonl")
         shown = json.loads(shell("durastream show latest --json").stdout)

@@ -11,6 +11,8 @@ from durastream.views.safe import json_line, one_line
 
 __all__ = ["list_formats"]
 
+_PROVEN = {"hand-made": "hand-made, never held against the real program"}
+
 
 def list_formats(*, as_json: bool) -> int:
     """The formats that `--format` takes, the agents' own in the order in which they are tried."""
@@ -22,5 +24,5 @@ def list_formats(*, as_json: bool) -> int:
         return 0
     names = max(len(name) for name, _, _ in found)
     for name, note, proven in found:
-        put(one_line(f"{name:<{names}}  {note}" + (f" ({proven})" if proven else ""), 300))
+        put(one_line(f"{name:<{names}}  {note}" + (f" ({_PROVEN.get(proven, proven)})" if proven else ""), 300))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ _LONGEST = 64 << 20
 _BEFORE_DATA = (b"event:", b"id:")
 _JSON = (b"{", b'["', b"[[")  # LangGraph prints arrays; [INFO] is no JSON
 _STARTS = (*_JSON, b"data:", *_BEFORE_DATA)
+_MARKED = (b"\x1b", b"\xef")
+_MARK = re.compile(rb"\xef\xbb?|\x1b(?:\[[0-9;?]*|\][^\x07\x1b]*\x1b?)?")
+"""A byte order mark, or an escape of a terminal, of which the end has not come."""
 
 
 class AutoSource:
@@ -91,7 +95,7 @@ class AutoSource:
     def _line(self, line: bytes, upto: int) -> list[Pending]:
         """Look at one line, which ends at `upto`."""
         sse = line.startswith(b"data:")
-        if not sse and not line.startswith(_JSON):
+        if not sse and not _bare(line).startswith(_JSON):
             if line.startswith(_BEFORE_DATA) or (self._held and not line.strip()):
                 self._held = upto
                 return []
@@ -140,4 +144,16 @@ class AutoSource:
 
 def _may_begin(line: bytes) -> bool:
     """Whether a line that has no end yet may be one that is looked at."""
+    line = _bare(line)
+    if _MARK.fullmatch(line):
+        return True
     return line.startswith(_STARTS) or any(start.startswith(line) for start in _STARTS)
+
+
+def _bare(line: bytes) -> bytes:
+    """The line without what may stand before its JSON."""
+    if not line.startswith(_MARKED):
+        return line
+    from durastream.sources.decode import without_prefix  # few programs print either
+
+    return without_prefix(line)

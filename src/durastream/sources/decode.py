@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 
 from durastream.events import Pending, Src, dumps, escape_terminal
 
-__all__ = ["decode", "decode_leniently", "encode", "rejected"]
+__all__ = ["decode", "decode_leniently", "encode", "rejected", "without_prefix"]
 
 _KEPT = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -23,12 +23,16 @@ def decode(line: bytes) -> Any:
 
     Raises ValueError when it is no JSON, whichever way it is read.
     """
-    if line[:1] in (b"\x1b", b"\xef"):
-        line = _ESCAPES.sub(b"", line.removeprefix(_BOM))
+    line = without_prefix(line)
     try:
         return from_json(line, allow_inf_nan=False)
     except ValueError:
         return decode_leniently(line)
+
+
+def without_prefix(line: bytes) -> bytes:
+    """The line without a byte order mark or a terminal's escapes before it."""
+    return _ESCAPES.sub(b"", line.removeprefix(_BOM)) if line[:1] in (b"\x1b", b"\xef") else line
 
 
 def decode_leniently(line: bytes) -> Any:

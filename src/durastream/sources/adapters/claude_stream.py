@@ -258,7 +258,7 @@ class ClaudeStream:
     def _usage(self, line: dict[str, Any]) -> None:
         """`modelUsage` is of all lanes and cumulative; `usage`, of the agent's own lane, is what older ones have."""
         models = line.get("modelUsage")
-        if not models:
+        if models is None:
             self._use(of_messages(line.get("usage") or {}), line.get("total_cost_usd"))
             return
         for model, used in models.items():
