@@ -57,10 +57,10 @@ def import_file(
 ) -> Imported:
     """A run of a file that holds what an agent printed on stdout, or the session file that it kept.
 
-    Raises UsageError for an unknown format and when the file cannot be read, StoreError when the store takes nothing.
+    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store takes nothing.
     """
     if not os.path.isfile(path):
-        raise UsageError(f"{path} is not there, or not a plain file: nothing was imported")
+        raise RecordingError(f"{path} is not there, or not a plain file: nothing was imported")
     source = replayed(format_) or source_for("stdout", format_)
     began = _first_time(path, format_)
     try:
@@ -76,7 +76,7 @@ def import_file(
                     new.take("stdout", line, source, clock.at(source, line))
                 return new.end({"stdout": source}, None)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}: nothing was imported") from error
+        raise RecordingError(f"cannot read {path}: {error.strerror}: nothing was imported") from error
 
 
 def rederive(
@@ -329,7 +329,7 @@ def _first_time(path: str, format_: str) -> float | None:
         with open(path, "rb") as file:
             lines = file.read(_PIECE).split(b"\n")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}: nothing was imported") from error
+        raise RecordingError(f"cannot read {path}: {error.strerror}: nothing was imported") from error
     for line in lines:
         source.feed(line + b"\n")
     if source.adapter is None:

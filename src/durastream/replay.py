@@ -18,7 +18,7 @@ __all__ = ["IDLE_LIMIT", "Marker", "Position", "pace", "parse_idle_limit", "pars
 
 _SPEED = re.compile(r"([0-9]{0,12}\.?[0-9]{1,12})x?\Z")
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s?\Z")
-_SEQ = re.compile(r"[0-9]{1,18}\Z")
+_SEQ = re.compile(r"(?:event )?([0-9]{1,18})\Z")
 _TIME = re.compile(r"(?:(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?)\Z")
 _CLOCK = re.compile(r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{2}(?:\.[0-9]{1,9})?)\Z")
 
@@ -66,12 +66,13 @@ def parse_idle_limit(text: str | None) -> float | None:
 
 
 def parse_position(text: str, option: str) -> Position:
-    """A place in a run: an event's seq (`1200`), a time (`90s`, `1m30s`, `1:30`), else the title of a step.
+    """A place in a run: an event's seq (`1200`, `event 1200`), a time (`90s`, `1m30s`, `1:30`), else the title of a step.
 
     Raises UsageError for what can be none of them.
     """
-    if _SEQ.match(text):
-        return "seq", int(text)
+    seq = _SEQ.match(text)
+    if seq:
+        return "seq", int(seq[1])
     clock = _CLOCK.match(text)
     if clock:
         return "t", int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])

@@ -67,7 +67,7 @@ def _global(
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
     epilog="Exits with the agent's exit code; 128+n for signal n, 127 not found, 126 not executable, "
     "125 when durastream could not record, 124 when --max-bytes or --max-duration ended it, "
-    "120 with --strict when the run does not reconcile.",
+    "120 with --strict when the run did not complete or does not reconcile.",
 )
 def run_command(
     command: Annotated[
@@ -88,7 +88,7 @@ def run_command(
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 120 when the agent ended well and the run does not reconcile.")
+        bool, typer.Option("--strict", help="Exit with 120 when the agent exits with 0 and the run did not complete, or does not reconcile.")
     ] = False,
     tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
     max_bytes: Annotated[

@@ -18,9 +18,9 @@ from durastream.errors import NotARecording, RecordingError
 from durastream.spool import Spool
 
 if TYPE_CHECKING:
-    from durastream.stores import FolderStore
+    from durastream.stores import FolderStore, RunInfo
 
-__all__ = ["conclude", "exit_code_of", "run"]
+__all__ = ["conclude", "exit_code_of", "run", "tell_end"]
 
 _PIECE = 1 << 18
 _NOT_RECONCILED = 120
@@ -118,7 +118,7 @@ def _copy(source: int, target: int) -> bool:
 
 
 def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | None] | None = None) -> int:
-    """Say how a run ended, in one line on stderr, and return the exit code; with `strict` a run must reconcile.
+    """Say how a run ended, in one line on stderr, and return the exit code; with `strict` a run must complete and reconcile.
 
     `limits` is what the run was given, by the name of its option: one that a limit ended has an exit code of its own.
     """
@@ -130,16 +130,14 @@ def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | N
     except RecordingError:
         info = None
     if info is not None and info.status not in ("running", "orphaned"):
-        verdict = "reconciled" if info.reconciled else "NOT reconciled"
-        say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
-        if not info.reconciled:
-            say(f"see what differs: durastream verify {info.run_id}")
+        tell_end(info)
         limit = _limit_reached(store, info.run_id) if any((limits or {}).values()) else None
         if limit is not None:
             say(f"ended by --{limit} {(limits or {}).get(limit)}: what it wrote until then is recorded")
             return _LIMIT_REACHED
         code = exit_code_of(info.exit_code, info.signal)
-        return _NOT_RECONCILED if strict and code == 0 and not info.reconciled else code
+        held = info.reconciled and info.status == "completed"
+        return _NOT_RECONCILED if strict and code == 0 and not held else code
     trouble = spool.read_json("trouble.json") or {}
     message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
     say(message)
@@ -148,6 +146,14 @@ def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | N
     if status is None:
         return 125
     return exit_code_of(status.get("exit_code"), status.get("signal")) or 125
+
+
+def tell_end(info: RunInfo) -> None:
+    """How a run ended, in one line on stderr, and where to look when its answer is not what was streamed."""
+    verdict = "reconciled" if info.reconciled else "NOT reconciled"
+    say(f"{info.run_id} {info.status} · {info.last_seq} events · {verdict} · {info.seal}")
+    if not info.reconciled:
+        say(f"see what differs: durastream verify {info.run_id}")
 
 
 def _limit_reached(store: FolderStore, run_id: str) -> str | None:

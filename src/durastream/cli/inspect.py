@@ -10,7 +10,7 @@ from durastream import evaluations
 from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.document import run_document
 from durastream.cli.ending import say
-from durastream.cli.foreground import exit_code_of
+from durastream.cli.foreground import exit_code_of, tell_end
 from durastream.cli.launch import VIEWS
 from durastream.cli.watch import attach as attach_view
 from durastream.cli.watch import replay as replay_view
@@ -46,10 +46,13 @@ def attach(
     found = find(store, ref)
     state, left = attach_view(store, found, view, start, timestamps=timestamps, read_only=read_only)
     if state.completed is not None:
+        if not left and view in ("auto", "live") and sys.stdout.isatty():
+            tell_end(open_found(store, found).info())  # the screen may be longer than the window, or another's
         return exit_code_of(state.completed.get("exit_code"), state.completed.get("signal"))
     if not left:
         say(f"run {found.run_id} is orphaned: nobody records it any more: durastream recover {found.run_id}")
         return 125
+    say(f"detached: run {found.run_id} goes on: durastream attach {found.run_id}")
     return 0
 
 
@@ -80,10 +83,13 @@ def replay(
             say(f"silences longer than {limit:g} s are played as {limit:g} s: --idle-limit off plays them whole")
         told.append(seconds)
 
-    replay_view(
+    left = replay_view(
         reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop, timestamps=timestamps,
         on_skip=skipped if idle_limit is None else None,
     )  # fmt: skip
+    info = reader.info()
+    if not left and last is None and info.seal is not None and view in ("auto", "live") and sys.stdout.isatty():
+        tell_end(info)
     _tell_damage(reader)
     return 0
 

@@ -10,7 +10,7 @@ from durastream.cli.common import find, finish_orphans, put
 from durastream.cli.ending import say
 from durastream.cli.foreground import run
 from durastream.cli.launch import Request, check
-from durastream.errors import DurastreamError, StoreUnwritable, UsageError
+from durastream.errors import DurastreamError, RunAmbiguous, StoreUnwritable, UsageError
 from durastream.location import check_owner
 from durastream.recorder import recover
 from durastream.spool import Spool, spools
@@ -106,6 +106,10 @@ def _recover_one(spool: Spool) -> None:
 def remove(store: FolderStore, refs: list[str]) -> int:
     """Remove runs; all are looked up before the first is removed."""
     finish_orphans(store)
+    for ref in refs:
+        same = [info.run_id for info in store.infos() if info.name == ref]
+        if len(same) > 1:  # elsewhere the newest is meant, but what is removed is gone
+            raise RunAmbiguous(f"{len(same)} runs are named {ref}: {', '.join(same[:8])}: remove them by id")
     for found in [find(store, ref, finish=False) for ref in refs]:
         at = FolderStore(found.store or store.folder)
         if found.path in (None, at.path(found.run_id)):

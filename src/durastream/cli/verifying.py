@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.ending import say
 from durastream.cli.launch import current_folder
 from durastream.configuration import find_settings
-from durastream.errors import RecordingError, UsageError
+from durastream.errors import RecordingError, RunNotFound, UsageError
 from durastream.reports.document import report_fields, rule_fields
 from durastream.reports.junit import Checked, junit
 from durastream.reports.sarif import sarif
@@ -29,6 +30,7 @@ from durastream.views.safe import json_line
 __all__ = ["Output", "list_rules", "verify"]
 
 _WIDE = 1000
+_SEAL = re.compile(r"(?:sha256:)?[0-9a-f]{64}\Z")
 
 
 class Output(NamedTuple):
@@ -52,6 +54,8 @@ def verify(
     """Check runs; 0 when all hold, 1 with findings, 3 when one cannot be read."""
     if all_runs and refs:
         raise UsageError("name runs or say --all, not both")
+    if seal is not None and not _SEAL.match(seal.strip().lower()):
+        raise UsageError(f"--seal {seal[:80]!r} is no seal: `durastream seal` prints it, sha256: and 64 digits")
     if (seal is not None or signed is not None) and (all_runs or len(refs) > 1):
         raise UsageError("--seal is of one run" if seal is not None else "--signature is of one run")
     gc.freeze()  # as in the recorder: a batch is thousands of small objects without a cycle
@@ -62,7 +66,7 @@ def verify(
     if all_runs:
         refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
         if not refs:
-            say(f"no runs in {store.folder}: nothing was verified")
+            raise RunNotFound(f"no runs in {store.folder}: nothing was verified")
     checked = []
     for ref in refs if all_runs else refs or ["latest"]:
         try:

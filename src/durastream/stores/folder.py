@@ -172,7 +172,7 @@ class FolderStore:
             number = int(back[1]) if back else 1
             infos = list(self.infos())
             if number > len(infos):
-                raise RunNotFound(f"there is no run {ref}: {len(infos)} in {self.folder}")
+                raise RunNotFound(f"there is no run {ref}: {self.folder} holds {len(infos)} runs")
             return self._found(infos[number - 1].run_id)
         fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if RUN_ID.match(ref) else []
         named = self._named(ref)

@@ -230,6 +230,8 @@ def _log(state: RunState) -> Section | None:
 
 @lru_cache(maxsize=256)
 def _log_line(text: str, width: int) -> Text:
-    shown = line(phrase(after_return(text), max(2 * width, 80)), "dim")
+    text = after_return(text).expandtabs(4)
+    indent = " " * (len(text) - len(text.lstrip(" ")))  # a traceback is read by it
+    shown = line(indent[: width // 2] + phrase(text, max(2 * width, 80)), "dim")
     shown.truncate(width, overflow="ellipsis")
     return shown

@@ -191,11 +191,16 @@ def by_durastream(data: Mapping[str, Any]) -> bool:
     return data.get("by") == "durastream"
 
 
+def _answered(completed: Mapping[str, Any]) -> bool:
+    answer = completed.get("answer")
+    return isinstance(answer, dict) and bool(answer.get("length"))
+
+
 def verdict(completed: Mapping[str, Any]) -> tuple[str, str] | None:
     """Whether the answer agrees with what was streamed: a mark and words, if the packet says."""
     found = completed.get("findings")
     if completed.get("reconciled") is True:
-        return "✓", "reconciled: " + ("the answer is what was streamed" if completed.get("answer") else "nothing found")
+        return "✓", "reconciled: " + ("the answer is what was streamed" if _answered(completed) else "nothing found")
     if completed.get("reconciled") is False:
         listed = found if isinstance(found, list) else []
         grave = [each for each in listed if not isinstance(each, dict) or each.get("severity", "error") == "error"]
