@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from durastream.state import RunState
 from durastream.views import draft, frame, live
 from durastream.views.frame import Section, line, share, wrap
 from durastream.views.look import Look
+from durastream.views.paint import Painter
 
 
 def test_before_the_first_event(printed: Any) -> None:
@@ -619,3 +621,23 @@ def test_a_very_narrow_column_has_no_gutter() -> None:
     section = Section("plan", lambda width, room: [line("x" * width)])
     assert [text.plain for text in frame.column([section], 4 * frame.GUTTER, 1)] == ["plan      " + "x" * 30]
     assert [text.plain for text in frame.column([section], 4 * frame.GUTTER - 1, 1)] == ["x" * 39]
+
+
+def test_sources_are_numbered_and_are_links_only_when_that_was_asked_for(log: Any) -> None:
+    log.start()
+    for number, url in enumerate(("https://example.org/a", "http://x\x07y", "file:///etc/passwd", "https://é.org")):
+        log.add(1.0, "source.added", source_id=str(number), title=f"title {number}", url=url)
+
+    def shown(links: bool) -> str:
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=80, _environ={"TERM": "xterm-256color"})
+        painter = Painter(console)
+        painter.paint(live.render(log.state(), width=80, height=20, look=Look(links=links)).lines, (80, 20))
+        return out.getvalue()
+
+    assert "\x1b]8" not in shown(links=False)
+    assert re.findall(r"\x1b\]8;id=[0-9]+;([^\x1b]+)\x1b", shown(links=True)) == ["https://example.org/a"]
+    for links in (False, True):
+        assert " 1 " in shown(links)
+        assert "title 3" in shown(links)
+        assert "\x07" not in shown(links)

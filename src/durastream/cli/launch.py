@@ -43,6 +43,7 @@ class Request(NamedTuple):
     strict: bool = False
     timestamps: bool = False
     tty: bool = False
+    links: bool = False
 
 
 class Started(NamedTuple):
@@ -63,6 +64,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "--strict": ("strict", True),
     "--timestamps": ("timestamps", True),
     "--tty": ("tty", True),
+    "--links": ("links", True),
 }
 _VALUES = {
     "--view": "view",
