@@ -287,7 +287,7 @@ def test_an_entry_that_is_a_step_of_its_own_says_how_long_it_takes_and_why_it_fa
     log.add(3.0, "step.completed", step_id="0", status="failed", error="nothing found")
     log.add(3.0, "step.started", step_id="1", title="Read", kind="plan")
     log.add(3.1, "step.started", step_id="b", title="think", kind="model", parent="1")
-    log.add(3.2, "step.started", step_id="b1", title="a closer look", kind="model", parent="b")
+    log.add(3.1, "step.started", step_id="b1", title="a closer look", kind="model", parent="b")
     assert printed(live.render(log.state(), width=70, height=12, now=5.0), 70) == snapshot("""\
 review                                                 ● running  0:05
                                                               9 events
@@ -312,6 +312,17 @@ def test_what_runs_turns_while_events_come_and_stands_still_in_silence(log: Any)
 
     assert len({shown(now / 10) for now in range(11, 24)}) > 5
     assert shown(6.0) == "   5 s"
+
+
+def test_steps_that_began_at_one_moment_stay_in_their_order_whichever_ended_first(log: Any) -> None:
+    log.start()
+    for step_id, parent in (("find", None), ("search", "find"), ("fetch", "find")):
+        log.add(1.0, "step.started", step_id=step_id, title=step_id, kind="tool", parent=parent)
+    for step_id, status in (("search", "ok"), ("fetch", "failed"), ("find", "ok")):
+        log.add(2.0, "step.completed", step_id=step_id, status=status, error="404")
+    shown = [text.plain for text in live.render(log.state(), width=60, height=14).lines]
+    titles = [text[10:30].rstrip() for text in shown if "tool" in text]
+    assert titles == ["✓ find", "  ✓ search", "  ✗ fetch"]
 
 
 def test_a_diverged_answer(log: Any, printed: Any) -> None:

@@ -209,9 +209,10 @@ def _errors(state: RunState) -> Section | None:
 
     def pick(width: int, room: int) -> list[Text]:
         lines: list[Text] = []
-        for error in state.errors[-room:]:
-            lines += wrap(line(phrase(error.get("message"), 400) or "an error without a message", "red"), width)[:3]
-        return lines[-room:]
+        for error in reversed(state.errors[-room:]):
+            said = phrase(error.get("message"), 400) or "an error without a message"
+            lines = wrap(line(said, "red"), width)[: min(3, room - len(lines))] + lines
+        return lines
 
     return Section("errors", pick, note=amount(len(state.errors)), style="red", rank=2)
 
