@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -18,6 +19,7 @@ from durastream.testing import FakeClock
 from durastream.timeline import Timeline
 from durastream.views.live import render
 
+ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((80, 24), (120, 40), (40, 12))
 
 
@@ -28,6 +30,11 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     subprocess.run([*command, "--store", str(store), "--log", request.param], check=True, capture_output=True)
     (path,) = (*store.glob("*.db"), *store.glob("*.jsonl"))
     return open_reader(str(path))
+
+
+@pytest.fixture(scope="module", params=sorted((ROOT / "recordings").glob("*.jsonl")), ids=lambda path: path.stem)
+def sample(request: pytest.FixtureRequest) -> Reader:
+    return open_reader(str(request.param))
 
 
 def frame(state: RunState, width: int, height: int) -> str:
@@ -53,6 +60,24 @@ def test_live_joined_and_replayed_frames_are_the_same(demo: Reader, width: int, 
         assert frame(replayed, width, height) == expected
         assert frame(demo.state(n), width, height) == expected
         assert frame(fold(events[:n]), width, height) == expected
+
+
+def test_every_sample_recording_gives_one_picture_live_joined_and_replayed(sample: Reader) -> None:
+    events = sample.read(0, 100_000)
+    clock, seeking = FakeClock(), RunState()
+    replayed = iter([event for batch in pace([events], speed=8.0, clock=clock, sleep=clock.sleep) for event in batch])
+    player = Player(Timeline(sample), seeking, clock=clock, sleep=clock.sleep)
+    live, again = RunState(), RunState()
+    for n, event in enumerate(events, start=1):
+        live.apply(event)
+        again.apply(next(replayed))
+        if n % 29 and n not in (1, 2, len(events)):
+            continue
+        player.to_seq(n)
+        for width, height in ((80, 24), (200, 60), (10, 3)):
+            expected = frame(live, width, height)
+            for other in (again, seeking, sample.state(n)):
+                assert frame(other, width, height) == expected
 
 
 def test_the_frame_after_a_seek_is_the_one_that_was_there(demo: Reader) -> None:

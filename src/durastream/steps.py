@@ -23,6 +23,7 @@ class Step:
         "message",
         "output",
         "parent",
+        "place",
         "started",
         "status",
         "step_id",
@@ -38,6 +39,8 @@ class Step:
         self.parent: str | None = None
         self.top: str | None = None
         """The root of the branch that it is in, once there is an outline."""
+        self.place = 0
+        """How many steps are before it, once there is an outline."""
         self.started = started
         self.duration: float | None = None
         self.error: str | None = None
@@ -58,7 +61,7 @@ class Step:
         return step
 
 
-_STEP_FIELDS = tuple(sorted({*Step.__slots__} - {"top"}))
+_STEP_FIELDS = tuple(sorted({*Step.__slots__} - {"place", "top"}))
 
 
 class Branch:
@@ -96,7 +99,7 @@ class Outline:
 
     def begin(self, step: Step, before: Mapping[str, Step]) -> None:
         """Take in a step that was not there; `before` are the others."""
-        step.top = _top(step, before)
+        step.top, step.place = _top(step, before), len(before)
         self.open[step.step_id] = step
         if step.top is not None:
             branch = self.branches.get(step.top)

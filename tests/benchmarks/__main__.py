@@ -30,8 +30,8 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "frame": (viewing.first_frame,),
     "paint": (viewing.painting,),
     "seek": (viewing.seeking,),
-    "viewers": (viewing.hundred_viewers,),
     "adapters": (adapters.reading,),
+    "viewers": (viewing.hundred_viewers,),
 }
 
 

@@ -156,7 +156,8 @@ def seeking(bench: Bench) -> Iterator[Row]:
 def hundred_viewers(bench: Bench) -> Iterator[Row]:
     """A hundred `attach --view plain` on one run: what each costs while it is idle, and what the recorder loses."""
     if bench.quick:
-        raise NotMeasured("not with --quick: a hundred processes take a minute to start")
+        yield Row("viewers", "a hundred viewers", "", note="not with --quick: they take a minute to start")
+        return
     viewers, made = 100, prepare(bench, 100_000)
     alone, watched = [], []
     for _ in range(2):

@@ -35,6 +35,7 @@ def test_kept_up_or_made_anew_or_loaded_it_is_the_same(told: Any, asked: int) ->
             assert outlined(state.outline) == outlined(Outline(state.steps))
     assert outlined(state.outline) == outlined(RunState.load(state.dump()).outline)
     assert list(state.outline.open.values()) == state.open_steps
+    assert [step.place for step in state.steps.values()] == list(range(len(state.steps)))
 
 
 def test_a_branch_has_all_steps_under_an_entry_of_the_plan() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from durastream.state import RunState
 from durastream.views import draft, frame, live
 from durastream.views.frame import Section, line, share, wrap
 from durastream.views.look import Look
+from durastream.views.paint import Painter
 
 
 def test_before_the_first_event(printed: Any) -> None:
@@ -285,7 +287,7 @@ def test_an_entry_that_is_a_step_of_its_own_says_how_long_it_takes_and_why_it_fa
     log.add(3.0, "step.completed", step_id="0", status="failed", error="nothing found")
     log.add(3.0, "step.started", step_id="1", title="Read", kind="plan")
     log.add(3.1, "step.started", step_id="b", title="think", kind="model", parent="1")
-    log.add(3.2, "step.started", step_id="b1", title="a closer look", kind="model", parent="b")
+    log.add(3.1, "step.started", step_id="b1", title="a closer look", kind="model", parent="b")
     assert printed(live.render(log.state(), width=70, height=12, now=5.0), 70) == snapshot("""\
 review                                                 ● running  0:05
                                                               9 events
@@ -310,6 +312,17 @@ def test_what_runs_turns_while_events_come_and_stands_still_in_silence(log: Any)
 
     assert len({shown(now / 10) for now in range(11, 24)}) > 5
     assert shown(6.0) == "   5 s"
+
+
+def test_steps_that_began_at_one_moment_stay_in_their_order_whichever_ended_first(log: Any) -> None:
+    log.start()
+    for step_id, parent in (("find", None), ("search", "find"), ("fetch", "find")):
+        log.add(1.0, "step.started", step_id=step_id, title=step_id, kind="tool", parent=parent)
+    for step_id, status in (("search", "ok"), ("fetch", "failed"), ("find", "ok")):
+        log.add(2.0, "step.completed", step_id=step_id, status=status, error="404")
+    shown = [text.plain for text in live.render(log.state(), width=60, height=14).lines]
+    titles = [text[10:30].rstrip() for text in shown if "tool" in text]
+    assert titles == ["✓ find", "  ✓ search", "  ✗ fetch"]
 
 
 def test_a_diverged_answer(log: Any, printed: Any) -> None:
@@ -619,3 +632,23 @@ def test_a_very_narrow_column_has_no_gutter() -> None:
     section = Section("plan", lambda width, room: [line("x" * width)])
     assert [text.plain for text in frame.column([section], 4 * frame.GUTTER, 1)] == ["plan      " + "x" * 30]
     assert [text.plain for text in frame.column([section], 4 * frame.GUTTER - 1, 1)] == ["x" * 39]
+
+
+def test_sources_are_numbered_and_are_links_only_when_that_was_asked_for(log: Any) -> None:
+    log.start()
+    for number, url in enumerate(("https://example.org/a", "http://x\x07y", "file:///etc/passwd", "https://é.org")):
+        log.add(1.0, "source.added", source_id=str(number), title=f"title {number}", url=url)
+
+    def shown(links: bool) -> str:
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=80, _environ={"TERM": "xterm-256color"})
+        painter = Painter(console)
+        painter.paint(live.render(log.state(), width=80, height=20, look=Look(links=links)).lines, (80, 20))
+        return out.getvalue()
+
+    assert "\x1b]8" not in shown(links=False)
+    assert re.findall(r"\x1b\]8;id=[0-9]+;([^\x1b]+)\x1b", shown(links=True)) == ["https://example.org/a"]
+    for links in (False, True):
+        assert " 1 " in shown(links)
+        assert "title 3" in shown(links)
+        assert "\x07" not in shown(links)

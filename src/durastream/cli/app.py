@@ -42,6 +42,7 @@ _Mistake: type[Exception] = typer.BadParameter.__bases__[0]
 Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
+Links = Annotated[bool, typer.Option("--links", help="Make sources on the screen links that can be clicked.")]
 Timestamps = Annotated[bool, typer.Option("--timestamps", help="Begin plain lines with the wall clock, in UTC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a run.")]
 
@@ -76,6 +77,7 @@ def run_command(
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
     timestamps: Timestamps = False,
+    links: Links = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for the run.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.")] = None,
     store: Store = None,
@@ -88,7 +90,11 @@ def run_command(
         bool, typer.Option("--line-buffered", help="Make a C program write line by line (stdbuf).")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 120 when the agent exits with 0 and the run did not complete, or does not reconcile.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 120 when the agent exits with 0 and the run did not complete, or does not reconcile.",
+        ),
     ] = False,
     tty: Annotated[bool, typer.Option("--tty", help="Run it on a terminal of its own. Ctrl-\\ d detaches.")] = False,
     max_bytes: Annotated[
@@ -107,7 +113,7 @@ def run_command(
 
     request = Request(
         tuple(command), detach, view, name, tuple(tag or ()), store, log, format_, not no_raw, line_buffered,
-        strict, timestamps, tty, max_bytes, max_duration, not no_redact, tuple(env or ()),
+        strict, timestamps, tty, max_bytes, max_duration, not no_redact, tuple(env or ()), links,
     )  # fmt: skip
     check(request)
     return run(request)
@@ -138,13 +144,16 @@ def attach_command(
     ] = "auto",
     view: View = "auto",
     timestamps: Timestamps = False,
+    links: Links = False,
     read_only: Annotated[
         bool, typer.Option("-r", "--read-only", help="Leave the keyboard of a run with --tty to others.")
     ] = False,
     store: Store = None,
 ) -> int:
     """Join a run: all that is known of it at once, then live."""
-    return inspect.attach(attached_store(store), run, start, view, timestamps=timestamps, read_only=read_only)
+    return inspect.attach(
+        attached_store(store), run, start, view, timestamps=timestamps, read_only=read_only, links=links
+    )
 
 
 @app.command("replay")
@@ -168,11 +177,12 @@ def replay_command(
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until you leave.")] = False,
     view: View = "auto",
     timestamps: Timestamps = False,
+    links: Links = False,
     store: Store = None,
 ) -> int:
     """Watch a run again, at the pace it had or another. In a terminal, ? shows the keys."""
     return inspect.replay(
-        attached_store(store), run, speed, start, stop, idle_limit, view, loop=loop, timestamps=timestamps
+        attached_store(store), run, speed, start, stop, idle_limit, view, loop=loop, timestamps=timestamps, links=links
     )
 
 

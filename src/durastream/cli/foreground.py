@@ -48,7 +48,9 @@ def run(request: Request) -> int:
                 from durastream.cli.watch import watch_run
 
                 with contextlib.suppress(NotARecording):  # the recorder could not even begin: `conclude` says why
-                    left = watch_run(started.spool, view, interrupts, timestamps=request.timestamps)
+                    left = watch_run(
+                        started.spool, view, interrupts, timestamps=request.timestamps, links=request.links
+                    )
                     if left and not _agent_over(started):
                         say(f"detached: run {run_id} goes on: durastream attach {run_id}")
                         return 0

@@ -33,7 +33,14 @@ def _check_view(view: str) -> None:
 
 
 def attach(
-    store: FolderStore, ref: str | None, start: str, view: str, *, timestamps: bool = False, read_only: bool = False
+    store: FolderStore,
+    ref: str | None,
+    start: str,
+    view: str,
+    *,
+    timestamps: bool = False,
+    read_only: bool = False,
+    links: bool = False,
 ) -> int:
     """Join a run; returns the run's exit code when it was seen to end."""
     _check_view(view)
@@ -44,7 +51,7 @@ def attach(
             raise RunNotFound(f"no run is live in {store.folder}: name one, `durastream list` shows them")
         ref = live.run_id
     found = find(store, ref)
-    state, left = attach_view(store, found, view, start, timestamps=timestamps, read_only=read_only)
+    state, left = attach_view(store, found, view, start, timestamps=timestamps, read_only=read_only, links=links)
     if state.completed is not None:
         if not left and view in ("auto", "live") and sys.stdout.isatty():
             tell_end(open_found(store, found).info())  # the screen may be longer than the window, or another's
@@ -67,6 +74,7 @@ def replay(
     *,
     loop: bool,
     timestamps: bool,
+    links: bool,
 ) -> int:
     """Play a recording."""
     _check_view(view)
@@ -85,7 +93,7 @@ def replay(
 
     left = replay_view(
         reader, view, speed=factor, idle_limit=limit, start=first, stop=last, loop=loop, timestamps=timestamps,
-        on_skip=skipped if idle_limit is None else None,
+        links=links, on_skip=skipped if idle_limit is None else None,
     )  # fmt: skip
     info = reader.info()
     if not left and last is None and info.seal is not None and view in ("auto", "live") and sys.stdout.isatty():

@@ -48,6 +48,7 @@ class Request(NamedTuple):
     max_duration: str | None = None
     redact: bool = True
     env: tuple[str, ...] = ()
+    links: bool = False
 
 
 class Started(NamedTuple):
@@ -71,6 +72,7 @@ _FLAGS: dict[str, tuple[str, bool]] = {
     "--strict": ("strict", True),
     "--timestamps": ("timestamps", True),
     "--tty": ("tty", True),
+    "--links": ("links", True),
 }
 _VALUES = {
     "--view": "view",

@@ -61,6 +61,7 @@ def play(
     *,
     follow: Callable[[int], Batches] | None = None,
     interrupts: Interrupts | None = None,
+    links: bool = False,
     **how: Any,
 ) -> bool:
     """Show a run on the screen, with a player for the keys; returns whether the viewer left before the end."""
@@ -81,6 +82,7 @@ def play(
         keys=keys,
         on_interrupt=interrupts.interrupt if interrupts is not None else None,
         player=player,
+        links=links,
         sleep=sleep,
     ).left
 
@@ -93,14 +95,16 @@ def show_terminal(batches: Batches, state: RunState, **how: Any) -> bool:
     return terminal.show(batches, state=state, keys_fd=keys_fd, colour=colour, **how).left
 
 
-def watch_run(spool: Spool, view: str, interrupts: Interrupts, *, timestamps: bool = False) -> bool:
+def watch_run(
+    spool: Spool, view: str, interrupts: Interrupts, *, timestamps: bool = False, links: bool = False
+) -> bool:
     """Watch a run of one's own from its start; returns whether the viewer left before its end."""
     view = choose_view(view)
     reader = wait_for_reader(FolderStore(spool.store), spool.run_id)
     if view == "live" and _on_terminal(reader, spool):
         return show_terminal(follow(reader, spool), RunState(), keyboard=_keyboard(spool))
     if view == "live":
-        return play(reader, RunState(), follow=partial(follow, reader, spool), interrupts=interrupts)
+        return play(reader, RunState(), follow=partial(follow, reader, spool), interrupts=interrupts, links=links)
     return show(view, follow(reader, spool), RunState(), timestamps=timestamps)
 
 
@@ -118,7 +122,14 @@ def _keyboard(spool: Spool) -> Keyboard | None:
 
 
 def attach(
-    store: FolderStore, found: Found, view: str, start: str, *, timestamps: bool = False, read_only: bool = False
+    store: FolderStore,
+    found: Found,
+    view: str,
+    start: str,
+    *,
+    timestamps: bool = False,
+    read_only: bool = False,
+    links: bool = False,
 ) -> tuple[RunState, bool]:
     """Join a run: its state so far, then what comes. Returns the state and whether the viewer left before the end."""
     reader = open_found(store, found)
@@ -135,7 +146,7 @@ def attach(
     if view == "live" and _on_terminal(reader, spool):
         left = show_terminal(follow(reader, spool, after), state, keyboard=None if read_only else _keyboard(spool))
     elif view == "live":
-        left = play(reader, state, follow=partial(follow, reader, spool))
+        left = play(reader, state, follow=partial(follow, reader, spool), links=links)
     else:
         left = show(view, iter(()) if ended else follow(reader, spool, after), state, timestamps=timestamps)
     reader.close()
@@ -239,6 +250,7 @@ def replay(
     stop: Position | None = None,
     loop: bool = False,
     timestamps: bool = False,
+    links: bool = False,
     on_skip: Callable[[Event, float], None] | None = None,
 ) -> bool:
     """Play a recording at its own pace or another; returns whether the viewer left before its end.
@@ -259,7 +271,9 @@ def replay(
     how: dict[str, Any] = {"speed": speed, "idle_limit": idle_limit}
     if view == "live":
         state, how = timeline.state(first - 1), how | {"first": first, "last": last, "loop": loop}
-        return _replay_terminal(reader, state, **how) if _on_terminal(reader) else play(reader, state, **how)
+        return (
+            _replay_terminal(reader, state, **how) if _on_terminal(reader) else play(reader, state, links=links, **how)
+        )
     while True:
         batches = pace(
             read_all(reader, first - 1, last), **how, clock=time.monotonic, sleep=time.sleep, on_skip=on_skip

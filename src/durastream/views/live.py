@@ -54,6 +54,7 @@ def show(
     seal: str = "",
     rate: float = 1.0,
     player: Player | None = None,
+    links: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] | None = None,
     wall: Callable[[], float] | None = None,
@@ -64,11 +65,11 @@ def show(
     seconds of the run per second of `clock`. With `wall` (seconds since the epoch, for a run that is going on) the
     age of the last event is known from the first frame on. With `sleep`, an event that comes too soon after a frame is
     shown as soon as the next frame may be, not when something else happens. With a `player`, whose batches these are,
-    the keys move it, and its time is the one that is shown. The last picture stays in the scrollback. A terminal that
-    goes away is a viewer who left.
+    the keys move it, and its time is the one that is shown. With `links` sources can be clicked. The last picture stays
+    in the scrollback. A terminal that goes away is a viewer who left.
     """
     screen = _Screen(state, console, run_id, note, hint or _hint(keys, on_interrupt), player)
-    screen.seal = seal
+    screen.seal, screen.controls.look.links = seal, links
     screen.rate, screen.clock, screen.wall, screen.sleep = rate, clock, wall, sleep
     try:
         left = screen.run(batches, keys, on_interrupt)

@@ -22,6 +22,8 @@ class Look:
     """The panel that has the screen to itself; none when the picture is whole."""
     place: tuple[int, int] | None = None
     """From where on that panel is shown; None for its end."""
+    links: bool = False
+    """Whether sources can be clicked."""
     reasoning: str = "some"
     """How much of the thoughts is shown: some, all or none."""
     help: bool = False

@@ -6,11 +6,13 @@ on the time takes `now`, in seconds of the run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from rich.style import Style
 from rich.text import Text
 
 from durastream.state import Message, RunState
@@ -39,6 +41,9 @@ __all__ = [
     "source_row",
 ]
 
+_LINK = re.compile(r"https?://[!-~]{1,2000}\Z")
+"""What may become a link: an address of the web in plain ASCII, and so without anything that ends the sequence."""
+
 
 def sections_of_work(state: RunState, now: float, seal: str = "") -> list[Section]:
     """What is done: result, approvals, plan, steps, checks, errors, files."""
@@ -49,9 +54,9 @@ def sections_of_work(state: RunState, now: float, seal: str = "") -> list[Sectio
     return [section for section in found if section is not None]
 
 
-def sections_of_text(state: RunState, reasoning: str = "some") -> list[Section]:
-    """What is written: thoughts (some, all or none of them), draft, sources, log."""
-    found = (_thinking(state, reasoning), _draft(state), _sources(state), _log(state))
+def sections_of_text(state: RunState, reasoning: str = "some", *, links: bool = False) -> list[Section]:
+    """What is written: thoughts (some, all or none of them), draft, sources (links, if so), log."""
+    found = (_thinking(state, reasoning), _draft(state), _sources(state, links), _log(state))
     return [section for section in found if section is not None]
 
 
@@ -146,7 +151,7 @@ def _packet_text(state: RunState) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _sources(state: RunState) -> Section | None:
+def _sources(state: RunState, links: bool) -> Section | None:
     count = len(state.sources)
     if not count:
         return None
@@ -155,16 +160,25 @@ def _sources(state: RunState) -> Section | None:
         last = list(islice(reversed(state.sources.values()), room))
         lines = []
         for index, data in zip(range(count - len(last) + 1, count + 1), reversed(last), strict=True):
-            lines.append(source_row(index, data, width))
+            lines.append(source_row(index, data, width, links=links))
         return lines
 
     return Section("sources", pick, note=amount(count), rank=6)
 
 
-def source_row(index: int, data: Mapping[str, Any], width: int) -> Text:
-    """A source on one line, with its number."""
+def source_row(index: int, data: Mapping[str, Any], width: int, *, links: bool = False) -> Text:
+    """A source on one line, with its number; with `links` a terminal that knows links has one there."""
     title, address = source(data)
-    return row(f"{index:>2}", "cyan", title, width, detail=address)
+    shown = row(f"{index:>2}", "cyan", title, width, detail=address)
+    url = data.get("url")
+    return _linked(shown.plain, url, width) if links and isinstance(url, str) and _LINK.match(url) else shown
+
+
+@lru_cache(maxsize=256)
+def _linked(plain: str, url: str, width: int) -> Text:
+    shown = line(plain[:3], "cyan")
+    shown.append(plain[3:], Style(link=url))
+    return shown
 
 
 def _checks(state: RunState) -> Section | None:
@@ -195,9 +209,10 @@ def _errors(state: RunState) -> Section | None:
 
     def pick(width: int, room: int) -> list[Text]:
         lines: list[Text] = []
-        for error in state.errors[-room:]:
-            lines += wrap(line(phrase(error.get("message"), 400) or "an error without a message", "red"), width)[:3]
-        return lines[-room:]
+        for error in reversed(state.errors[-room:]):
+            said = phrase(error.get("message"), 400) or "an error without a message"
+            lines = wrap(line(said, "red"), width)[: min(3, room - len(lines))] + lines
+        return lines
 
     return Section("errors", pick, note=amount(len(state.errors)), style="red", rank=2)
 

@@ -242,7 +242,7 @@ def _telling(
             break
         left -= len(_step_lines(state, step, now, width, indent))
         chosen[step.step_id] = step
-    order = sorted(chosen.values(), key=lambda step: number(step.started) or 0.0)
+    order = sorted(chosen.values(), key=lambda step: step.place)
     lines = [_step_lines(state, step, now, width, indent + 2 * _depth_in(chosen, step)) for step in order]
     return len(chosen), [text for each in lines for text in each][:room]
 

@@ -58,8 +58,8 @@ def render(
     room = max(0, height - len(head) - len(foot))
     body = over(look, width, room)
     if not body and look.panel:
-        body = zoomed(state, look.panel, look.place, now, width, room)
-    body = body or _body(state, now, seal, width, room, look.reasoning)
+        body = zoomed(state, look.panel, look.place, now, width, room, links=look.links)
+    body = body or _body(state, now, seal, width, room, look)
     body += [kept("")] * (room - len(body))
     return Frame([*head, *body, *foot][:height], width, room)
 
@@ -193,8 +193,8 @@ def _spent(state: RunState, flow: tuple[float, float] | None) -> str:
     return " · ".join(parts)
 
 
-def _body(state: RunState, now: float, seal: str, width: int, height: int, reasoning: str) -> list[Text]:
-    work, written = sections_of_work(state, now, seal), sections_of_text(state, reasoning)
+def _body(state: RunState, now: float, seal: str, width: int, height: int, look: Look) -> list[Text]:
+    work, written = sections_of_work(state, now, seal), sections_of_text(state, look.reasoning, links=look.links)
     if not work and not written:
         told = "waiting for the first event"
         if state.seq:

@@ -31,7 +31,9 @@ def panels(state: RunState) -> list[str]:
     ]
 
 
-def zoomed(state: RunState, name: str, place: Place | None, now: float, width: int, height: int) -> list[Text]:
+def zoomed(
+    state: RunState, name: str, place: Place | None, now: float, width: int, height: int, *, links: bool = False
+) -> list[Text]:
     """At most `height` lines: the panel from a place on, or its end."""
     room = height - 1
     if room < 1:
@@ -43,7 +45,7 @@ def zoomed(state: RunState, name: str, place: Place | None, now: float, width: i
         rows = rows_from(text, at, width, room, markup=markup)
         where = f"from character {at[0] + 1:,} of {len(text):,}" if place is not None else f"{amount(len(text))} ch."
         return [_title(name, where, width), *rows]
-    items, show = _items(state, name, now)
+    items, show = _items(state, name, now, links)
     first = place[0] if place is not None else max(0, len(items) - room)
     rows = [show(item, width) for item in items[first : first + room]]
     return [_title(name, f"{first + 1} to {first + len(rows)} of {len(items)}", width), *rows]
@@ -75,7 +77,7 @@ def _marked_up(message: Message) -> bool:
     return message.message_id != "stdout"
 
 
-def _items(state: RunState, name: str, now: float) -> tuple[Sequence[Any], _Row]:
+def _items(state: RunState, name: str, now: float, links: bool = False) -> tuple[Sequence[Any], _Row]:
     """What a panel is a list of, and how one of them is shown."""
     if name == "plan":
         items = [item for entry in state.plan for item in (entry, *steps_under(state, entry))]
@@ -83,7 +85,9 @@ def _items(state: RunState, name: str, now: float) -> tuple[Sequence[Any], _Row]
     if name == "steps":
         return other_steps(state), lambda step, width: _step(state, step, now, width)
     if name == "sources":
-        return list(enumerate(state.sources.values(), 1)), lambda item, width: source_row(item[0], item[1], width)
+        return list(enumerate(state.sources.values(), 1)), lambda item, width: source_row(
+            item[0], item[1], width, links=links
+        )
     if name == "checks":
         return state.checks, check_row
     if name == "errors":
