@@ -28,6 +28,7 @@ __all__ = ["Imported", "import_file", "rederive"]
 
 _PIECE = 1 << 20
 _BATCH = 2000
+_BATCH_SIZE = 8 << 20
 _LATEST = 253402300799.0  # the last second of the year 9999
 
 At = tuple[float, float]
@@ -154,7 +155,7 @@ class _New:
         self._lengths: dict[str, int] = {}
         self._chunks: list[RawChunk] = []
         self._at: At = (began, 0.0)
-        self._waiting = 0
+        self._waiting = self._size = 0
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -221,12 +222,13 @@ class _New:
             return
         self._ledger.add(found, self._when())
         self._waiting += len(found)
-        if self._waiting >= _BATCH:
+        self._size += sum(len(each.json) for each in found)
+        if self._waiting >= _BATCH or self._size >= _BATCH_SIZE:
             self._commit()
 
     def _commit(self) -> None:
         chunks, self._chunks = self._chunks, []
-        self._waiting = 0
+        self._waiting = self._size = 0
         self._ledger.commit(chunks)
 
     def _pack(self, stream: str, size: int) -> None:
