@@ -14,7 +14,7 @@ from durastream.vocabulary import VALIDATORS, check
 
 __all__ = ["NativeSource", "claimed"]
 
-_LONGEST = 64 << 20
+_LONGEST = 32 << 20
 _GIANT = 4 << 20
 _STORED = 99 << 20  # readers take 100 MiB for a whole event
 _Judge = Callable[[dict[str, Any]], object]

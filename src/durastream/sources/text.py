@@ -11,7 +11,7 @@ __all__ = ["MESSAGE", "TextSource"]
 MESSAGE = "stdout"
 """The id of the message that printed text goes to."""
 
-_HELD = 64 << 20
+_HELD = 32 << 20
 _PIECE = 8 << 20
 
 
