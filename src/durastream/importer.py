@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from durastream import answer
-from durastream.errors import RecordingError, UsageError
+from durastream.errors import RecordingError
 from durastream.events import FORMAT, Event, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.guard import Guard
@@ -31,6 +31,7 @@ __all__ = ["Imported", "import_file", "rederive"]
 
 _PIECE = 1 << 20
 _BATCH = 2000
+_BATCH_SIZE = 8 << 20
 _LATEST = 253402300799.0  # the last second of the year 9999
 
 At = tuple[float, float]
@@ -57,7 +58,8 @@ def import_file(
 ) -> Imported:
     """A run of a file that holds what an agent printed on stdout, or the session file that it kept.
 
-    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store takes nothing.
+    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store takes
+    nothing.
     """
     if not os.path.isfile(path):
         raise RecordingError(f"{path} is not there, or not a plain file: nothing was imported")
@@ -166,7 +168,7 @@ class _New:
         self._streams: dict[str, _Stream] = {}
         self._chunks: list[RawChunk] = []
         self._at: At = (began, 0.0)
-        self._waiting = 0
+        self._waiting = self._size = 0
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -232,12 +234,13 @@ class _New:
             return
         self._ledger.add(found, self._when())
         self._waiting += len(found)
-        if self._waiting >= _BATCH:
+        self._size += sum(len(each.json) for each in found)
+        if self._waiting >= _BATCH or self._size >= _BATCH_SIZE:
             self._commit()
 
     def _commit(self) -> None:
         chunks, self._chunks = self._chunks, []
-        self._waiting = 0
+        self._waiting = self._size = 0
         self._ledger.commit(chunks)
 
 

@@ -66,7 +66,7 @@ def parse_idle_limit(text: str | None) -> float | None:
 
 
 def parse_position(text: str, option: str) -> Position:
-    """A place in a run: an event's seq (`1200`, `event 1200`), a time (`90s`, `1m30s`, `1:30`), else the title of a step.
+    """A place in a run: an event's seq (`1200`, `event 1200`), a time (`90s`, `1m30s`, `1:30`), else a step's title.
 
     Raises UsageError for what can be none of them.
     """

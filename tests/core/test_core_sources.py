@@ -433,8 +433,8 @@ class TestNative:
 
 
 @pytest.mark.parametrize("kind", ["events", "auto"])
-def test_a_line_of_fifty_megabytes_is_an_event(kind: str) -> None:
-    text = "x" * (50 << 20)
+def test_a_line_of_thirty_megabytes_is_an_event(kind: str) -> None:
+    text = "x" * (30 << 20)
     line = b'{"type":"text.delta","data":{"message_id":"a","text":"' + text.encode() + b'"}}\n'
     source = SOURCES[kind](0)
     found = [pending for at in range(0, len(line), 1 << 19) for pending in source.feed(line[at : at + (1 << 19)])]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AutoSource"]
 
 _LINES = 60
-_LONGEST = 64 << 20
+_LONGEST = 32 << 20
 _BEFORE_DATA = (b"event:", b"id:")
 _JSON = (b"{", b'["', b"[[")  # LangGraph prints arrays; [INFO] is no JSON
 _STARTS = (*_JSON, b"data:", *_BEFORE_DATA)

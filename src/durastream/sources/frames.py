@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 __all__ = ["LONGEST", "Frame", "Frames"]
 
-LONGEST = 64 << 20
+LONGEST = 32 << 20
 """How long a line may be, in bytes; a longer one is given out in pieces, for memory is finite."""
 
 _FIELDS = (b"event:", b"id:", b"retry:", b":")

@@ -14,7 +14,9 @@ from durastream.vocabulary import VALIDATORS, check
 
 __all__ = ["NativeSource", "claimed"]
 
-_LONGEST = 64 << 20
+_LONGEST = 32 << 20
+_GIANT = 4 << 20
+_STORED = 99 << 20  # readers take 100 MiB for a whole event
 _Judge = Callable[[dict[str, Any]], object]
 
 
@@ -45,11 +47,12 @@ class NativeSource:
             self._size += len(data)
             return []
         lines = b"".join((*self._parts, data)).split(b"\n")
+        giant = self._size > _GIANT  # escapes make six bytes of one: such a line goes the way where that is looked at
         rest = lines.pop()
         self._parts = [rest] if rest else []
         self._size = len(rest)
         found: list[Pending] = []
-        offset, stream, judges, make = self._offset, self.stream, _judges, tuple.__new__
+        offset, stream, judges, make = self._offset, self.stream, {} if giant else _judges, tuple.__new__
         for line in lines:  # the hot path: what is valid is decoded, judged and encoded here, without a further call
             try:
                 raw = from_json(line, allow_inf_nan=False)
@@ -115,9 +118,12 @@ def parse(line: bytes, src: Src) -> Pending:
         if reason is not None:
             return rejected(reason, line, src)
     try:
-        return Pending(type_, data, encode(data), src)
+        text = encode(data)
     except ValueError:
         return rejected(f"{type_}: a number is out of range", line, src)
+    if len(text) > _STORED // 4 and len(text.encode()) > _STORED:
+        return rejected(f"{type_}: with its escapes it is longer than {_STORED >> 20} MiB", line, src)
+    return Pending(type_, data, text, src)
 
 
 def claimed(line: bytes, src: Src) -> Pending | None:

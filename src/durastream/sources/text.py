@@ -11,7 +11,8 @@ __all__ = ["MESSAGE", "TextSource"]
 MESSAGE = "stdout"
 """The id of the message that printed text goes to."""
 
-_HELD = 16 << 20
+_HELD = 32 << 20
+_PIECE = 8 << 20
 
 
 class TextSource:
@@ -69,6 +70,9 @@ class TextSource:
             self._line_start = False
             at = end
         rest = data[text_from : len(data) - cut] if text_from < len(data) else b""
+        while len(rest) > _PIECE:  # it was held for an event; as text it takes six bytes for one in the log
+            found += self._text(rest[:_PIECE])
+            rest = rest[_PIECE:]
         found += self._text(rest, final=cut)
         self._line_start = data.endswith(b"\n")
         return found

@@ -31,7 +31,7 @@ LONGEST_RAW = 64 << 20
 """More bytes than a recorder puts into one raw chunk; what claims to hold more is not unpacked."""
 
 LONGEST_EVENT = 100 << 20
-"""More bytes than a stored event has: a line that a source reads takes up to 16 MiB, and escapes six for one."""
+"""More bytes than a stored event has, its escapes included; sources see to that."""
 
 Row = tuple[int, str, bytes]
 """An event to append: seq, body, hash."""

@@ -218,6 +218,8 @@ def _leave_wal(db: sqlite3.Connection) -> bool:
 
 def settle(path: str) -> None:
     """Make a finished recording one plain file when a viewer kept its recorder from doing so."""
+    if not os.path.isfile(path):
+        return  # opening a pipe would wait for ever
     try:
         with open(path, "rb") as file:
             if file.read(20)[18:19] != b"\x02":
