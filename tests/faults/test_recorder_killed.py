@@ -183,12 +183,14 @@ def test_two_hundred_thousand_lines_come_through_five_kills(box: Box) -> None:
     assert len(found.of("test.counted")) + "".join(d["text"] for d in found.of("text.delta")).count("\n") == 200_000
 
 
-def test_what_was_read_after_a_gap_is_marked_late(box: Box) -> None:
-    live = box.detach(*steady(3000, pause=0.02))
+def test_what_was_read_after_a_gap_is_marked_late(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live = box.detach(*steady(3000, pause=0.002, gate=gate))
     live.reaches(50)
     first = live.pid("recorder")
     stop(first, signal.SIGSTOP)
     size = live.spool.size("events")
+    gate.touch()
     eventually(lambda: live.spool.size("events") > size + 5000, "the agent to go on")
     stop(first)
     live.ends()
