@@ -21,7 +21,8 @@ def versions() -> str:
     run = _run()
     return (
         f"The last full run: {run['date']}, seed {run['seed']}, durastream {run['durastream']}, "
-        f"Python {run['python']}, SQLite {run['sqlite']}, Linux {run['kernel']}.\n"
+        f"Python {run['python']}, SQLite {run['sqlite']}, Linux {run['kernel']}. {run.get('note', '')}".rstrip()
+        + "\n"
     )
 
 
