@@ -151,7 +151,7 @@ def kills(seed: int, jobs: int, some: int) -> Iterator[Told]:
     points = kill_points()
     for who in ("recorder", "recover", "supervisor"):
         outcomes = strikes(_chosen([point for point in points if point.who == who], some, chance), jobs)
-        yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "the same")
+        yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "none of its own")
 
 
 def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
@@ -162,11 +162,11 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
     ]
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         outcomes = [one for group in pool.imap_unordered(_viewers, groups * (1 if small else 2)) for one in group]
-        yield told("viewer killed at a call", [one for one in outcomes if one.hit], "the same")
+        yield told("viewer killed at a call", [one for one in outcomes if one.hit], "none of its own")
         loads = [(log, 4 if small else 8, seed + n) for n in range(1 if small else 10) for log in LOGS]
         ended = list(pool.imap_unordered(_load, loads))
     outcomes = [outcome for count, outcome in ended for _ in range(count)]
-    yield told("recorder killed at a random moment under load", outcomes, "the same")
+    yield told("recorder killed at a random moment under load", outcomes, "none of its own")
 
 
 def power(seed: int, jobs: int, some: int) -> Iterator[Told]:
