@@ -58,8 +58,8 @@ def import_file(
 ) -> Imported:
     """A run of a file that holds what an agent printed on stdout, or the session file that it kept.
 
-    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store takes
-    nothing.
+    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store does
+    not take it.
     """
     if not os.path.isfile(path):
         raise RecordingError(f"{path} is not there, or not a plain file: nothing was imported")

@@ -42,6 +42,7 @@ __all__ = ["Recorder", "main", "recover", "set_aside"]
 _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
 _ABANDONED = 600.0
+_JUMP = 2.0
 
 
 class Recorder:
@@ -59,6 +60,7 @@ class Recorder:
         self._packing: deque[Packing] = deque()
         self._held = contextlib.ExitStack()
         self._told_low = False
+        self._ahead = time.time() - time.monotonic()
         self._disk_at = 0.0
         self._over = False
         self._over_at = 0.0
@@ -196,7 +198,7 @@ class Recorder:
             return True
         now = time.monotonic()
         ended = self._ended(now)
-        found: list[Pending] = self._check_disk(now)
+        found: list[Pending] = self._check_disk(now) + self._check_clock(now)
         read = False
         for tail in self._tails:
             pending = tail.read(now, at_once=ended)
@@ -260,6 +262,14 @@ class Recorder:
         self._told_low = free < _LOW_WATER
         text = f"only {free >> 20} MiB are left on the disk of {self.spool.store}"
         return [_warning(text)] if self._told_low else []
+
+    def _check_clock(self, now: float) -> list[Pending]:
+        """Note a wall clock that jumps, also because the machine slept: `t` goes on, `ts` does not."""
+        ahead = time.time() - now
+        if time.monotonic() - now > _JUMP / 2:
+            return []  # stopped between the two looks: that is no jump
+        jump, self._ahead = ahead - self._ahead, ahead
+        return [_warning(f"the clock jumped by {jump:+.0f} s")] if abs(jump) > _JUMP else []
 
     def _check_files(self) -> None:
         """Notice what others did to the files of the recording, which is silent to who writes them."""

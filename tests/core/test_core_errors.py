@@ -20,6 +20,7 @@ EXIT_CODES = {
     "StoreUnwritable": 125,
     "StoreFull": 125,
     "StoreConflict": 125,
+    "StoreDamaged": 125,
     "RunLocked": 125,
 }
 

@@ -136,7 +136,7 @@ def caught(outcomes: Iterable[Outcome]) -> str:
 
 
 Told = tuple[dict[str, Any], list[Outcome]]
-PARTS = ("kills", "power", "errors")
+PARTS = ("kills", "others", "power", "shutdowns", "errors")
 
 
 def told(name: str, outcomes: list[Outcome], control: str) -> Told:
@@ -151,30 +151,42 @@ def kills(seed: int, jobs: int, some: int) -> Iterator[Told]:
     points = kill_points()
     for who in ("recorder", "recover", "supervisor"):
         outcomes = strikes(_chosen([point for point in points if point.who == who], some, chance), jobs)
-        yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "the same")
+        yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "none of its own")
+
+
+def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
+    """Viewers are killed, and recorders at random moments."""
+    chance, small = random.Random(seed + 2), some < 100
     groups = [
         (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)]) for log in LOGS
     ]
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         outcomes = [one for group in pool.imap_unordered(_viewers, groups * (1 if small else 2)) for one in group]
-        yield told("viewer killed at a call", [one for one in outcomes if one.hit], "the same")
-        loads = [(log, 4 if small else 8, seed + n) for n in range(1 if small else 8) for log in LOGS]
+        yield told("viewer killed at a call", [one for one in outcomes if one.hit], "none of its own")
+        loads = [(log, 4 if small else 8, seed + n) for n in range(1 if small else 10) for log in LOGS]
         ended = list(pool.imap_unordered(_load, loads))
     outcomes = [outcome for count, outcome in ended for _ in range(count)]
-    yield told("recorder killed at a random moment under load", outcomes, "the same")
+    yield told("recorder killed at a random moment under load", outcomes, "none of its own")
 
 
 def power(seed: int, jobs: int, some: int) -> Iterator[Told]:
-    """The power is cut at many places, and file systems are shut down."""
+    """The power is cut at many places."""
     small = some < 100
     for kind in powercut.kinds() if powercut.why_not() is None else ():
         for log in LOGS:
             wrong = powercut.control(kind, log, 6 if small else 24, seed)
             outcomes = powercut.states(kind, log, 6 if small else 120, seed)
             yield told(f"power cut, {kind}, {log}", outcomes, caught(wrong))
-            wrong = powercut.shutdowns(kind, log, 1 if small else 4, seed, "lazy")
-            outcomes = powercut.shutdowns(kind, log, 1 if small else 8, seed)
-            yield told(f"file system shut down under load, {kind}, {log}", outcomes, caught(wrong))
+
+
+def shutdowns(seed: int, jobs: int, some: int) -> Iterator[Told]:
+    """File systems are shut down under a recorder."""
+    small = some < 100
+    for kind in powercut.kinds() if powercut.why_not() is None else ():
+        for log in LOGS:
+            wrong = powercut.shutdowns(kind, log, 1 if small else 2, seed, "lazy")
+            outcomes = powercut.shutdowns(kind, log, 1 if small else 6, seed)
+            yield told(f"file system shut down, {kind}, {log}", outcomes, caught(wrong))
 
 
 def errors(seed: int, jobs: int, some: int) -> Iterator[Told]:
@@ -190,7 +202,7 @@ def _chosen(points: list[Point], some: int, chance: random.Random) -> list[Point
 
 def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[Told]:
     """Each row of the table."""
-    for part in (kills, power, errors):
+    for part in (kills, others, power, shutdowns, errors):
         if part.__name__ in only:
             yield from part(seed, jobs, some)
 

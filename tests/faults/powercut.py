@@ -8,6 +8,7 @@ as stored must be in it. The other way is to shut a mounted file system down und
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import functools
 import os
@@ -34,6 +35,7 @@ _MAKE = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"]}
 _SMALL_XFS = {"TEST_DIR": "1", "TEST_DEV": "1", "QA_CHECK_FS": "1"}  # mkfs.xfs makes less than 300 MB for tests only
 _SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
+_NEW_MOUNTS = 0x20000
 WROTE = written(450)
 
 
@@ -73,8 +75,17 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+@functools.cache
+def _private() -> None:
+    """Mount where nobody else sees it: who copies the mounts of this machine would keep a file system alive for us."""
+    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "no mount namespace of our own")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 @contextlib.contextmanager
 def _mounted(image: Path, at: Path, kind: str) -> Iterator[Path]:
+    _private()
     at.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", kind, "-o", "loop", str(image), str(at)], check=True, capture_output=True)
     try:
@@ -96,6 +107,7 @@ def recorded(kind: str, log: str, mode: str) -> Cut:
         image = at / "image"
         _made(kind, image)
         disk = Disk(at / "fuse", image.read_bytes())
+        _private()
         disk.start()
         records: list[Record] = []
         try:
@@ -168,12 +180,14 @@ def states(kind: str, log: str, count: int, seed: int, mode: str = "honest") -> 
                 acks = [record for record in cut.log[:place] if record.kind == "a"]
                 told = int(acks[-1].data) if acks else 0
                 point = Point("power", log, f"{kind} {how}", place, "cut", mode)
-                (at / "image").write_bytes(_disk_at(cut, place, how, chance))
+                image = at / f"image-{n}"  # a loop device of its own: the last one may not be gone yet
+                image.write_bytes(_disk_at(cut, place, how, chance))
                 try:
-                    with _mounted(at / "image", at / "mnt", kind) as mounted:
+                    with _mounted(image, at / "mnt", kind) as mounted:
                         outcomes.append(_judged(Box(mounted / "store", log), point, cut.bodies, cut.run_id, told))
                 except subprocess.CalledProcessError as error:
                     outcomes.append(Outcome(point, True, wrong=f"it cannot be mounted: {error.stderr!r}"))
+                image.unlink()
     finally:
         durastream.recorder.boot_id = before
     return outcomes
@@ -208,12 +222,14 @@ def shutdowns(kind: str, log: str, count: int, seed: int, mode: str = "honest") 
                     while acknowledged(at / "acks") < wanted and child.poll() is None and time.monotonic() < deadline:
                         time.sleep(0.001)
                     fd = os.open(mounted, os.O_RDONLY)
+                    told = acknowledged(at / "acks")  # what is told from here on is told without power
                     fcntl.ioctl(fd, _SHUTDOWN, struct.pack("<I", _NO_LOG_FLUSH))
                     os.close(fd)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         child.wait(5)
                     child.kill()
-            told = acknowledged(at / "acks")
+                late = acknowledged(at / "acks") - told
             with _mounted(at / "image", at / "mnt", kind) as mounted:
-                outcomes.append(_judged(Box(mounted / "store", log), point, None, spool.run_id, told))
+                outcome = _judged(Box(mounted / "store", log), point, None, spool.run_id, told)
+                outcomes.append(outcome._replace(point=point._replace(call=f"{kind} shutdown, {late} told behind it")))
     return outcomes

@@ -90,7 +90,8 @@ def struck(play: Callable[[], int], call: str, fault: str, *, paths: Sequence[st
             assert tracer.stderr is not None
             said = tracer.stderr.readline()
             assert b"attached" in said, said
-            os.write(go, b"g")
+            with contextlib.suppress(BrokenPipeError):  # killed at the very read of it
+                os.write(go, b"g")
             _, status = os.waitpid(pid, 0)
             tracer.stderr.read()
     finally:

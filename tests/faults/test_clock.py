@@ -23,7 +23,7 @@ AGENT = (
 )
 
 
-def test_a_wall_clock_that_jumps_changes_neither_order_nor_durations(box: Box, tmp_path: Path) -> None:
+def test_a_wall_clock_that_jumps_is_noted_and_changes_neither_order_nor_durations(box: Box, tmp_path: Path) -> None:
     shift, gate, site = tmp_path / "shift", tmp_path / "gate", tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(JUMPY)
@@ -41,6 +41,7 @@ def test_a_wall_clock_that_jumps_changes_neither_order_nor_durations(box: Box, t
     times = [event.t for event in found.events]
     assert times == sorted(times)
     assert times[-1] < 60
+    assert "the clock jumped by +3600 s" in found.warnings
     walls = [event.ts for event in found.events]
     assert walls != sorted(walls), "the clock did jump"
     assert walls[-1] > "2035"

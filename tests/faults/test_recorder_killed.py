@@ -185,7 +185,7 @@ def test_two_hundred_thousand_lines_come_through_five_kills(box: Box) -> None:
 
 def test_what_was_read_after_a_gap_is_marked_late(box: Box, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    live = box.detach(*steady(3000, gate=gate))
+    live = box.detach(*steady(3000, pause=0.002, gate=gate))
     live.reaches(50)
     first = live.pid("recorder")
     stop(first, signal.SIGSTOP)

@@ -99,18 +99,24 @@ def test_a_run_comes_right_when_the_disk_does(box: Box) -> None:
 
 
 @pytest.mark.parametrize("how", ["moved", "replaced"])
-def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spool(box: Box, how: str) -> None:
+def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spool(
+    box: Box, tmp_path: Path, how: str
+) -> None:
     if box.log == "jsonl" and how != "moved":
         pytest.skip("it is one file, as with SQLite: one way will do")
     count = 1200
-    live, child = box.watch(*steady(count, pause=0.07), options=("--view", "none"))
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(count, pause=0.07, gate=gate), options=("--view", "none"))
     live.reaches(100)
     path = box.path(live.run_id)
+    recorder = live.pid("recorder")
     if how == "moved":
         os.rename(path, path + ".moved")
     else:
         shutil.copy(path, path + ".new")
         os.replace(path + ".new", path)
+    live.pid("recorder", other_than=recorder)
+    gate.touch()
     assert child.wait(30) == 0
     found = box.whole(live.run_id, written(count))
     if how != "replaced":

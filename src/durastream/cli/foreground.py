@@ -122,7 +122,8 @@ def _copy(source: int, target: int) -> bool:
 def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | None] | None = None) -> int:
     """Say how a run ended, in one line on stderr, and return the exit code.
 
-    With `strict` it must have completed, and reconcile. `limits` is what the run was given, by the name of its option: one that a limit ended has an exit code of its own.
+    With `strict` it must have completed, and reconcile. `limits` is what the run was given, by the name of its option:
+    one that a limit ended has an exit code of its own.
     """
     from durastream.stores import FolderStore
 
