@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from tests.benchmarks import adapters, idle, latency, starting, throughput, writing
+from tests.benchmarks import adapters, idle, latency, redaction, starting, throughput, writing
 from tests.benchmarks.bench import Bench, NotMeasured, others_busy
 from tests.benchmarks.figures import Row, table
 
@@ -28,6 +28,7 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "seq": (starting.long_output,),
     "events": (throughput.events,),
     "frame": (throughput.first_frame,),
+    "redaction": (redaction.cost,),
     "adapters": (adapters.reading,),
 }
 
