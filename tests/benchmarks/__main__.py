@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from tests.benchmarks import adapters, idle, latency, memory, starting, throughput, viewing, writing
+from tests.benchmarks import adapters, idle, latency, memory, redaction, starting, throughput, viewing, writing
 from tests.benchmarks.bench import Bench, NotMeasured, others_busy
 from tests.benchmarks.figures import Row, table
 
@@ -30,6 +30,7 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "frame": (viewing.first_frame,),
     "paint": (viewing.painting,),
     "seek": (viewing.seeking,),
+    "redaction": (redaction.cost,),
     "adapters": (adapters.reading,),
     "viewers": (viewing.hundred_viewers,),
     "memory": (memory.many_events, memory.long_line, memory.viewers),

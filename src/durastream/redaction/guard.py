@@ -175,23 +175,31 @@ class Guard:
         parts: list[_Part] = []
         whole: list[str] = []
         open_: dict[_Key, list[Pending]] = {}
+        last: list[Pending] = []
+        last_type = last_name = ""
         for pending in found:  # the hot path
             type_ = pending[0]
             if type_ in _PIECES:
-                key = (type_, pending[1].get("message_id") or pending[1].get("stream") or "")
+                data = pending[1]
+                name = data.get("message_id") or data.get("stream") or ""
+                if type_ == last_type and name == last_name and len(data) == 2:  # nine of ten
+                    last.append(pending)
+                    continue
+                key = (type_, name)
                 pieces = open_.get(key)
                 if pieces is None:
-                    open_[key] = [pending]
-                    whole.append(key[1])
-                else:
-                    pieces.append(pending)
-                if len(pending[1]) > 2:
+                    pieces = open_[key] = []
+                    whole.append(name)
+                pieces.append(pending)
+                last_type, last_name, last = type_, name, pieces
+                if len(data) > 2:
                     whole.append(pending[2])
                 continue
             whole.append(pending[2])
             if type_ == _TORN and "base64" in pending[1]:
                 whole.append(base64.b64decode(pending[1]["base64"]).decode("latin-1"))
             if type_ in _ENDS:
+                last_type = ""
                 told: Any = pending[1] if type_ != "run.declared" else pending[1].get("answer")
                 key = ("text.delta", str(told.get("message_id")) if type(told) is dict else "")
                 if key in open_ or key in self._texts:

@@ -1,0 +1,56 @@
+"""What redaction takes of the recorder's own time: the same spool read with and without it, in turn."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.figures import Row, at_most, ratio, spread
+from tests.benchmarks.throughput import prepare
+
+from durastream.recorder import Recorder
+from durastream.spool import Spool
+
+__all__ = ["cost"]
+
+_ON = {"on": True, "values": {f"V{at}_TOKEN": f"s3cr3t-value-{at}" for at in range(8)}}
+
+
+def cost(bench: Bench) -> Iterator[Row]:
+    """CPU time of a recorder over native events, and over the same bytes as printed text."""
+    made = prepare(bench, bench.pick(200_000, 50_000))
+    data = made.path.read_bytes()
+    for stream, name in (("events", "native events"), ("stderr", "log lines")):
+        _record(bench, stream, data, _ON)
+        off, on = [], []
+        for _ in range(bench.pick(5, 2)):
+            off.append(_record(bench, stream, data, {"on": False}))
+            on.append(_record(bench, stream, data, _ON))
+        factor = ratio(on, off)
+        yield Row(
+            "redaction",
+            f"recorder's CPU time, {made.count:,} {name}, no secret in them",
+            spread(on, " s", digits=2),
+            f"{factor:.2f} x",
+            "≤ 1.15 x without",
+            at_most(factor, 1.15),
+            f"without {spread(off, ' s', digits=2)}",
+            {"on": on, "off": off},
+        )
+
+
+def _record(bench: Bench, stream: str, data: bytes, redact: dict[str, object]) -> float:
+    meta = {
+        "command": ["agent"], "cwd": "/", "started": time.time(), "started_at": "2026-11-24T06:00:00.000000Z",
+        "mono": time.monotonic(), "boot_id": "", "log": "sqlite", "format": "native", "raw": True, "redact": redact,
+    }  # fmt: skip
+    spool = Spool.create(str(bench.store()), meta)
+    fd = spool.open(stream, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, data)
+    os.close(fd)
+    spool.write_exit({"exit_code": 0, "ts": 0, "sent": [], "left": []})
+    begin = time.process_time()
+    Recorder(spool).run()
+    return time.process_time() - begin
