@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {
     "demo": ROOT / "recordings" / "yna9jk.jsonl",
     "check": ROOT / "recordings" / "4t64k2.jsonl",
-    "codex": ROOT / "recordings" / "kv5n3z.jsonl",
+    "codex": ROOT / "recordings" / "n22tpx.jsonl",
 }
 
 Fields = dict[str, Any]
