@@ -63,9 +63,10 @@ def test_the_trace_was_recorded_as_it_is(folder: Path) -> None:
     trace = (ROOT / "tests" / "data" / "traces" / "codex_exec_full.jsonl").read_bytes()
     reader = open_reader(str(codex))
     assert b"".join(reader.raw("stdout")) == trace
-    answer = reader.state().answer
-    assert answer is not None
-    assert answer.text.encode() == trace
+    state = reader.state()
+    assert state.agent["format"] == "codex"
+    assert state.answer is not None
+    assert state.answer.text.startswith("Mars has two moons")
 
 
 def test_a_sample_tells_nothing_of_the_machine_it_was_made_on(sample: Path) -> None:

@@ -49,7 +49,8 @@ def test_a_planted_defect_is_caught_with_its_code_at_its_place(defect: Defect, t
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_nothing_is_found_in_a_sample(name: str) -> None:
-    assert found_in(SAMPLES[name], severity="info") == []
+    left_open = ["plan-open"] if name == "codex" else []  # its agent answered, and never ticked that off
+    assert [each.code for each in found_in(SAMPLES[name], severity="info")] == left_open
 
 
 # what only a database holds
