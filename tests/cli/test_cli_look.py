@@ -24,7 +24,7 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
-    "log", "terminal", "findings", "agent", "evaluations",
+    "log", "terminal", "findings", "agent", "evaluations", "redaction", "redacted",
 }  # fmt: skip
 
 TALKS = """
@@ -250,7 +250,7 @@ def test_verify_says_of_a_run_that_goes_on_that_it_is_not_sealed(ds: Cli) -> Non
 
 
 def test_verify_all_counts_what_cannot_be_read(ds: Cli) -> None:
-    assert "nothing was verified" in ds("verify", "--all").stderr
+    assert "nothing was verified" in ds("verify", "--all", code=3).stderr
     ds("run", "--", "true")
     (ds.store / "garbage.db").write_text("no database", encoding="utf-8")
     done = ds("verify", "--all", code=3)

@@ -225,6 +225,8 @@ def looks(store: Store) -> dict[str, list[list[str]]]:
         "rules": [["rules"], ["rules", "answer-differs"], ["rules", "--json"]],
         "formats": [["formats"], ["formats", "--json"]],
         "init": [["init", "sub"]],
+        "redact": [["redact", run, "--literal", WORD], ["redact", run, "--pattern", "nowhere" + ALL]],
+        "selftest": [["selftest"]],
         "rm": [["rm", store.lines]],
         "run": [],  # needs processes of its own: test_cli_hostile.py looks at it while it runs
         "demo": [],  # prints what durastream itself says

@@ -430,7 +430,7 @@ def redact_command(
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     store: Store = None,
 ) -> int:
-    """Make a finished run anew without a secret that was found in it later."""
+    """Make a finished run anew, without a secret found later."""
     return importing.redact(attached_store(store), run, pattern or [], literal or [], log, remove_old=remove_old)
 
 
