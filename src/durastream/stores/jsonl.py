@@ -80,6 +80,7 @@ class JsonlWriter:
         self.head = head
         self._fd = fd
         self._raw = raw
+        self._size = os.fstat(fd).st_size
 
     @classmethod
     def create(cls, path: str, info: RunInfo) -> JsonlWriter:
@@ -140,11 +141,15 @@ class JsonlWriter:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         lines = [_raw_line(chunk) for chunk in batch.raw]
         lines += [f'{body[:-1]},"hash":"sha256:{digest.hex()}"}}\n' for _, body, digest in batch.rows]
+        data = "".join(lines).encode()
         try:
-            _write(self._fd, "".join(lines).encode())
+            if os.fstat(self._fd).st_size < self._size:  # what is appended would hide it
+                raise StoreDamaged(f"{self.path} was cut short while it was written")
+            _write(self._fd, data)
             _sync(self._fd)
         except OSError as error:
             raise _translate(error, self.path) from error
+        self._size += len(data)
         for chunk in batch.raw:
             self._raw[chunk.stream] = chunk.offset + chunk.length
         if batch.rows:
