@@ -59,6 +59,7 @@ class Recorder:
         self._raw_at: dict[str, int] = {}
         self._packing: deque[Packing] = deque()
         self._held = contextlib.ExitStack()
+        self._files: list[tuple[int, int, int]] = []
         self._told_low = False
         self._ahead = time.time() - time.monotonic()
         self._disk_at = 0.0
@@ -276,6 +277,7 @@ class Recorder:
         files = _files(self._file)
         if [at[:2] for at in files] != [at[:2] for at in self._files]:
             raise StoreConflict(f"{self._file} was removed, moved or replaced while it was written")
+        self._writer.check()
         if any(at[2] < before[2] for at, before in zip(files, self._files, strict=True)):
             raise StoreDamaged(f"{self._file} was cut short while it was written")
         self._files = files
@@ -290,6 +292,8 @@ class Recorder:
     def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
         late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
         self._ledger.append(found, self._now(), raw=self._raw(rest=raw_rest), late_until=late_until, last=last)
+        if self._files:
+            self._check_files()  # a file that is cut short is known by what it was after the last commit
 
     def _raw(self, *, rest: bool) -> list[RawChunk]:
         """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""

@@ -135,6 +135,9 @@ class MemoryWriter:
         self._recording.batches.append(kept)
         self.head = self._recording.head
 
+    def check(self) -> None:
+        """It is in memory."""
+
     def raw_length(self, stream: str) -> int:
         return sum(chunk.length for batch in self._recording.batches for chunk in batch.raw if chunk.stream == stream)
 

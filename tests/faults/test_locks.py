@@ -35,8 +35,9 @@ def test_a_second_recorder_is_refused_and_told_who_has_the_run(box: Box) -> None
     assert not box.whole(live.run_id, status="interrupted").of("run.resumed")
 
 
-def test_a_stopped_recorder_is_not_stale(box: Box) -> None:
-    live = box.detach(*steady(500, pause=0.1))
+def test_a_stopped_recorder_is_not_stale(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live = box.detach(*steady(500, gate=gate))
     live.reaches(10)
     recorder = live.pid("recorder")
     stop(recorder, signal.SIGSTOP)
@@ -45,6 +46,7 @@ def test_a_stopped_recorder_is_not_stale(box: Box) -> None:
     result = box.cli("recover", live.run_id)
     assert "being recorded" in result.err
     stop(recorder, signal.SIGCONT)
+    gate.touch()
     live.ends()
     box.whole(live.run_id, written(500), status="unknown")
 

@@ -143,8 +143,7 @@ class JsonlWriter:
         lines += [f'{body[:-1]},"hash":"sha256:{digest.hex()}"}}\n' for _, body, digest in batch.rows]
         data = "".join(lines).encode()
         try:
-            if os.fstat(self._fd).st_size < self._size:  # what is appended would hide it
-                raise StoreDamaged(f"{self.path} was cut short while it was written")
+            self.check()  # what is appended would hide it
             _write(self._fd, data)
             _sync(self._fd)
         except OSError as error:
@@ -154,6 +153,10 @@ class JsonlWriter:
             self._raw[chunk.stream] = chunk.offset + chunk.length
         if batch.rows:
             self.head = Head(batch.rows[-1][0], batch.rows[-1][2])
+
+    def check(self) -> None:
+        if os.fstat(self._fd).st_size < self._size:
+            raise StoreDamaged(f"{self.path} was cut short while it was written")
 
     def raw_length(self, stream: str) -> int:
         return self._raw.get(stream, 0)

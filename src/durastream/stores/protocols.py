@@ -120,6 +120,9 @@ class Writer(Protocol):
         disk does not take it.
         """
 
+    def check(self) -> None:
+        """Raises StoreDamaged when the file is shorter than what was written to it, where that can be known."""
+
     def raw_length(self, stream: str) -> int:
         """How many bytes of a stream are kept."""
 

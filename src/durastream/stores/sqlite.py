@@ -166,6 +166,9 @@ class SqliteWriter:
         if batch.rows:
             self.head = Head(batch.rows[-1][0], batch.rows[-1][2])
 
+    def check(self) -> None:
+        """Nothing to do: SQLite writes where it likes."""
+
     def raw_length(self, stream: str) -> int:
         row = self._db.execute("select sum(length) from raw where stream = ?", (stream,)).fetchone()
         return row[0] or 0
