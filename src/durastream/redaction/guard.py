@@ -115,12 +115,16 @@ class Guard:
     @property
     def undecided_at(self) -> int | None:
         """The first byte of the stream whose event is undecided; None when there is none."""
+        return self.first_undecided()
+
+    def first_undecided(self, stream: str | None = None) -> int | None:
+        """The first byte of a stream whose event is undecided, where events of many come."""
         places = [
             slot.pending.src.offset
             for text in self._texts.values()
             if text.slots
             for slot in text.slots
-            if slot.pending.src is not None
+            if slot.pending.src is not None and stream in (None, slot.pending.src.stream)
         ]
         return min(places, default=None)
 
@@ -152,9 +156,14 @@ class Guard:
         for part in left:
             self._take(part, slots)
         self._queue += slots.values()
+        out = self._release()
+        while len(self._queue) > _MOST and self._rules.patient:  # the text that the first of them belongs to went
+            self._finish(next(text for text in self._texts.values() if self._queue[0] in text.slots))  # on no further
+            out += self._release()
         if len(self._queue) > _MOST:
             self._let_go()
-        return found[:clear] + self._release()
+            out += self._release()
+        return found[:clear] + out
 
     def overdue(self, now: float) -> list[Pending] | None:
         """What waited too long to be decided: no view is to wait for it. None when nothing did."""
@@ -277,7 +286,9 @@ class Guard:
         """What did not go on for a mebibyte of the stream is no beginning: memory is finite."""
         for text in list(self._texts.values()):
             first = text.slots[0].pending.src if text.slots else None
-            if first is not None and src is not None and src.offset - first.offset > _GIVE_UP:
+            if first is not None and src is not None and src.stream == first.stream:
+                if src.offset - first.offset <= _GIVE_UP:
+                    continue
                 self._finish(text)
 
     def _let_go(self) -> None:

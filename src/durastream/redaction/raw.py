@@ -82,18 +82,23 @@ class RawGuard:
             block = self._blocks.popleft()
             self._ready += masked(block.text, block.parts).encode("latin-1")
 
-    def patch(self, patch: Patch) -> None:
-        """Mask what is split over events, in the bytes of one of them: its text as it is written there."""
+    def patch(self, patch: Patch) -> bool:
+        """Mask what is split over events, in the bytes of one of them: its text as it is written there. False when
+        those bytes are not decided."""
         src, text, parts = patch
         start = src.offset - self._start
-        if start < 0 or start >= len(self._ready):
-            return
+        if start < 0:
+            return True
         end = self._ready.find(b"\n", start) if src.length is None else start + src.length
+        whole = 0 <= end <= len(self._ready)
+        if start >= len(self._ready):
+            return False
         line = bytes(self._ready[start : end if end >= 0 else len(self._ready)])
         alone = masked(text, [(s.start, s.end, mask(s.kind, s.end - s.start)) for s in self._rules.find(text)])
         for low, high, part in parts:
             line = _replaced(line, text, low, high, part) or _replaced(line, alone, low, high, part) or line
         self._ready[start : start + len(line)] = line
+        return whole or not self._blocks
 
     def take(self, upto: int) -> bytes:
         """The bytes that were not taken yet, up to an offset."""
