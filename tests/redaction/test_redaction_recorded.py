@@ -168,3 +168,23 @@ def test_a_pattern_with_white_space_is_found_later_however_it_was_split(tmp_path
     assert text_of(events, "stdout").count("ACME") == raw.count(b"1234567") == 0
     again = [json.loads(each)["data"]["text"] for each in raw.split(b"x" * 100)[0].splitlines()]
     assert "".join(each for each in again if each != "between") == "it is [redacted]******* ok" * (len(secret) + 1)
+
+
+@pytest.mark.parametrize("kills", [(1,), (2,), (1, 2)])
+def test_what_went_out_before_it_was_decided_is_counted_as_it_is_stored(tmp_path: Path, kills: tuple[int, ...]) -> None:
+    live = Live(tmp_path)
+    said = f"it is {CANARY} ok"
+    for at, part in enumerate((said[:12], said[12:]), 1):
+        live.write("events", line("text.delta", message_id="answer", text=part))
+        live.step()
+        for tail in live.recorder._tails:
+            live.recorder._append(tail.flush())  # as after two seconds
+        if at in kills:
+            live.killed()
+    live.write("events", line("text.completed", message_id="answer", sha256=sha(said), length=len(said)))
+    live.step()
+    events = live.end()
+    told = next(event for event in events if event.type == "text.completed" and event.data["message_id"] == "answer")
+    assert text_of(events, "answer").startswith("it is canary")
+    assert told.data["sha256"] == sha(text_of(events, "answer"))
+    assert holds(live.recorder.path) == []

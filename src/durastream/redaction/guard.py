@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
@@ -64,6 +64,11 @@ class _Text:
     def restart(self) -> None:
         self._was = hashlib.sha256()
         self._is: Any = None
+
+    def go_on(self, stored: Any) -> None:
+        """Take the hash of what is stored for that of the text as it is, where the two may differ."""
+        if self._is is not None or self.slots:
+            self._is = stored
 
     def add(self, was: str, is_: str) -> None:
         if was != is_ and self._is is None:
@@ -183,8 +188,17 @@ class Guard:
         self._let_go()
         return self._release()
 
-    def forget(self) -> None:
-        """Give out nothing of what waits: it is in the recording already. How it goes on is still to be seen."""
+    def forget(self, stored: Mapping[str, Any]) -> None:
+        """Give out nothing of what waits: it is in the recording already. How it goes on is still to be seen.
+
+        `stored` are hashes of the messages as they are stored, to go on with: whether a beginning went out before it
+        was decided is not in the bytes.
+        """
+        if stored:
+            self._let_go()
+            for (type_, name), text in self._texts.items():
+                if type_ == "text.delta" and name in stored:
+                    text.go_on(stored[name])
         self._queue.clear()
 
     def close(self) -> list[Pending]:
