@@ -137,7 +137,7 @@ class Recorder:
         kept = self._writer.raw_length(stream) if stream != "control" and self.meta.get("raw", True) else None
         tail = Tail(
             self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot,
-            redactor=self.redactor, kept=kept,
+            redactor=self.redactor, kept=kept, stored=self.state.messages,
         )  # fmt: skip
         if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
             tail.gapless = False

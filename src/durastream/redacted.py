@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ from durastream.events import Event, Pending, show_hash
 from durastream.follow import read_all
 from durastream.importer import Imported
 from durastream.ledger import Ledger, judged, own
-from durastream.redaction.guard import Guard
+from durastream.redaction.guard import Guard, Patch
 from durastream.redaction.raw import RawGuard
 from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, new_run_id
@@ -29,7 +30,6 @@ from durastream.stores.protocols import completed_info
 __all__ = ["redact"]
 
 _PIECE = 1 << 20
-_BATCH = 2000
 _EVERYWHERE = 1 << 62
 
 
@@ -50,17 +50,16 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
         guard = redactor.guard()
         assert guard is not None
         streams = {name: _Raw(name, reader, redactor) for name in STREAMS}
-        waiting: list[Event] = []
-        for event in _events(reader):
-            waiting.append(event)
-            told = _told(event, info, reader, redactor)
-            if event.type == "run.completed":
-                break
-            _enter(ledger, waiting, guard.take([told]))
+        waiting: deque[Event] = deque()
+        for batch in read_all(reader):
+            waiting += batch
+            events = [event for event in batch if event.type != "run.completed"]
             for stream in streams.values():
-                stream.follow(guard, event)
-            if event.seq % _BATCH == 0:
-                ledger.commit()
+                stream.reach(events)
+            _enter(ledger, waiting, guard.take([_told(event, info, reader) for event in events]))
+            for stream in streams.values():
+                stream.settle(guard)
+            ledger.commit()
         _enter(ledger, waiting, guard.close())
         ledger.commit([chunk for stream in streams.values() for chunk in stream.rest(guard)])
         end = _end(ledger, old.completed, {name: each for name, each in streams.items() if each.length}, redactor)
@@ -71,12 +70,7 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
         return Imported(info, ledger.state)
 
 
-def _events(reader: Reader) -> Iterator[Event]:
-    for batch in read_all(reader):
-        yield from batch
-
-
-def _told(event: Event, info: RunInfo, reader: Reader, redactor: Redactor) -> Pending:
+def _told(event: Event, info: RunInfo, reader: Reader) -> Pending:
     """An event as it goes in; the first one tells of which run this one was made."""
     data = event.data
     if event.type == "run.started":
@@ -88,10 +82,10 @@ def _told(event: Event, info: RunInfo, reader: Reader, redactor: Redactor) -> Pe
     return own(event.type, data)._replace(src=event.src)
 
 
-def _enter(ledger: Ledger, waiting: list[Event], found: list[Pending]) -> None:
+def _enter(ledger: Ledger, waiting: deque[Event], found: list[Pending]) -> None:
     """Put events in that are decided, each with the time of the one that it was."""
     for pending in found:
-        event = waiting.pop(0)
+        event = waiting.popleft()
         late = {event.src.stream: _EVERYWHERE} if event.late and event.src is not None else None
         ledger.add([pending], (event.ts, event.t), late)
 
@@ -122,16 +116,19 @@ class _Raw:
         self._pieces = iter(reader.raw(stream))
         self._raw: RawGuard = redactor.raw() or RawGuard(redactor.rules)
         self._fed = 0
+        self._reached = 0
+        self._patches: list[Patch] = []
         self._chunks: list[RawChunk] = []
         self._waiting = bytearray()
 
-    def follow(self, guard: Guard, event: Event) -> None:
-        """Read as far as an event stands, so that what is split over events is masked in its bytes."""
-        if event.src is None or event.src.stream != self._stream:
-            return
-        while self._fed < event.src.offset + (event.src.length or 1) + _PIECE and self._feed():
+    def reach(self, events: list[Event]) -> None:
+        """Read as far as the last of some events stands, so that what is split over events is masked in its bytes."""
+        ends = [
+            e.src.offset + (e.src.length or 1) for e in events if e.src is not None and e.src.stream == self._stream
+        ]
+        self._reached = max([self._reached, *(e.src.offset for e in events if e.src and e.src.stream == self._stream)])
+        while ends and self._fed < max(ends) + _PIECE and self._feed():
             continue
-        self._settle(guard, event.src.offset)
 
     def _feed(self) -> bool:
         piece = next(self._pieces, b"")
@@ -139,17 +136,14 @@ class _Raw:
         self._raw.feed(piece)
         return bool(piece)
 
-    def _settle(self, guard: Guard, upto: int) -> None:
-        others = []
-        for patch in guard.patches:
-            if patch.src.stream == self._stream:
-                self._raw.patch(patch)
-            else:
-                others.append(patch)
-        guard.patches[:] = others
-        if guard.holds:
-            return
-        self._add(self._raw.take(upto))
+    def settle(self, guard: Guard) -> None:
+        """Mask what was decided, as far as the bytes of it are, and take in the bytes before."""
+        self._patches += [patch for patch in guard.patches if patch.src.stream == self._stream]
+        guard.patches[:] = [patch for patch in guard.patches if patch.src.stream != self._stream]
+        self._patches = [patch for patch in self._patches if not self._raw.patch(patch)]
+        first = guard.first_undecided(self._stream)
+        at = [patch.src.offset for patch in self._patches] + ([] if first is None else [first])
+        self._add(self._raw.take(min([self._reached, *at])))
 
     def _add(self, data: bytes) -> None:
         self._digest.update(data)
@@ -168,7 +162,7 @@ class _Raw:
         while self._feed():
             continue
         self._raw.close()
-        self._settle(guard, 0)
+        self.settle(guard)
         self._add(self._raw.take(self._raw.at))
         while self._waiting:
             self._pack()

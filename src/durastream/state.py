@@ -162,9 +162,13 @@ class Message:
 
     def sha256(self) -> str:
         """SHA-256 (hex) of the whole text as UTF-8, drained parts included."""
+        return str(self.digest().hexdigest())
+
+    def digest(self) -> Any:
+        """The hash of the whole text so far, to go on with."""
         digest = self._digest.copy()
         digest.update(self.text.encode())
-        return digest.hexdigest()
+        return digest
 
     def dump(self) -> dict[str, Any]:
         """All but the text."""

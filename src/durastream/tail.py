@@ -8,13 +8,14 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
+from durastream.state import Message
 from durastream.stores import RawChunk
 
 __all__ = ["RAW_PIECE", "Packing", "Place", "Tail"]
@@ -97,6 +98,7 @@ class Tail:
         settled: bool = False,
         redactor: Redactor | None = None,
         kept: int | None = None,
+        stored: Mapping[str, Message] | None = None,
     ) -> None:
         self.stream = stream
         self.at = place.start if place.end is None else place.end
@@ -119,7 +121,7 @@ class Tail:
         self._source: Source | None = None
         self._lost = settled and size < self.at
         if self._guard is not None and not self._lost:
-            self._go_on(place)
+            self._go_on(place, stored or {})
         elif self._guard is None and stream == "stdout" and place.stored:
             self._source = self._replay(place)
         self._skip_at = self.at
@@ -129,7 +131,7 @@ class Tail:
             for piece in _pieces(self._fd, 0, self.at):
                 self.digest.update(piece)
 
-    def _go_on(self, place: Place) -> None:
+    def _go_on(self, place: Place, stored: Mapping[str, Message]) -> None:
         """Read again what is stored: what was masked, and what may have begun, is a function of all bytes before."""
         if not place.stored:
             return
@@ -146,7 +148,8 @@ class Tail:
         else:
             self.skip = place.stored
         assert self._guard is not None
-        self._guard.forget()
+        # some of the last frame is stored and comes again: then no hash is that of what came before
+        self._guard.forget({} if self.skip else {name: message.digest() for name, message in stored.items()})
         if isinstance(source, Control):
             source.resized_at.clear()
 

@@ -67,6 +67,11 @@ def test_without_redaction_all_of_it_is_there_and_that_is_said(ds: Cli) -> None:
     assert "redaction is off" in done.stderr
     assert len(left(ds, *SECRETS)) == len(SECRETS)
     assert "redaction was off" in ds.here("show", "latest").stdout
+    (ds.folder / "said.txt").write_text(f"it was {KEY}\n")
+    done = ds("import", "said.txt", "--no-redact", "--log", "jsonl")
+    assert "redaction is off" in done.stderr
+    assert ds.show()["draft"] == f"it was {KEY}\n"
+    assert ds.events()[0]["data"]["redaction"] == {"on": False}
 
 
 def test_a_configuration_adds_patterns_and_names(ds: Cli) -> None:
@@ -109,6 +114,9 @@ def test_what_was_found_later_is_taken_out_of_a_new_recording(ds: Cli, log: str)
     assert old["seal"] in done.stderr
     assert new["seal"] in done.stderr
     assert [e["seq"] for e in ds.events(new["run_id"])] == [e["seq"] for e in ds.events(old["run_id"])]
+    ds.here("verify", "--all")
+    done = ds("redact", "old", "--pattern", r"(is\s+)?ACME-[0-9]+(\s+o)?", "--log", log)  # white space, over two pieces
+    assert ds.show(done.stdout.strip())["draft"] == "it [redacted]******k"
     ds.here("verify", "--all")
     ds("redact", "old", "--literal", "-", "--remove-old", input=b"ACME-123456\n", stdin=None)
     eventually(lambda: not list(ds.store.glob(old["run_id"] + ".*")), "the old one to be removed")

@@ -24,6 +24,13 @@ KNOWN = {
     "google": ("AIza" + "SyA1b_-" * 5, "SyA1b_-" * 5),
     "slack": ("xoxb-" + "1234-abcd-" * 3, "1234-abcd-" * 3),
     "stripe": ("sk_live_" + "4eC39HqL" * 3, "4eC39HqL" * 3),
+    "gitlab": ("glpat-" + "aB3-dE6_" * 3, "aB3-dE6_" * 3),
+    "huggingface": ("hf_" + "aBcDeFg1" * 4, "aBcDeFg1" * 4),
+    "npm": ("npm_" + "aB3dE6" * 6, "aB3dE6" * 6),
+    "pypi": ("pypi-AgE" + "IcHlwaS5_" * 5, "IcHlwaS5_" * 5),
+    "groq": ("gsk_" + "aB3dE6gH" * 6, "aB3dE6gH" * 6),
+    "xai": ("xai-" + "aB3dE6gH" * 8, "aB3dE6gH" * 8),
+    "auth": ("Authorization: Basic Ym9iOnMzY3IzdA==", "Ym9iOnMzY3IzdA=="),
     "jwt": ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
     "private-key": (
         "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\nx1y2z3==\n-----END RSA PRIVATE KEY-----",
@@ -35,6 +42,30 @@ KNOWN = {
     "secret": ('"api_key": "k3y-0123456789abcdef"', "k3y-0123456789abcdef"),
 }
 """Of each kind a text that holds one, and what of it must be in no file."""
+
+NEAR = {
+    "aws": "AKIAIOSFODNN7EXAMPLEX and AKIAlowercase7example",
+    "github": "ghp_short and ghp_user_name",
+    "gitlab": "glpat-short and glpat-is-a-prefix",
+    "anthropic": "sk-ant-api03",
+    "openai": "sk-proj-mine and sk-learn",
+    "google": "AIzaShort and ya29.x",
+    "slack": "xoxb-12345",
+    "stripe": "sk_live_short and whsec_",
+    "huggingface": "hf_hub_download and hf_transfer",
+    "npm": "npm_config_registry and npm_package_version",
+    "pypi": "pypi-AgEnt and pypi-AgEIcHlw",
+    "groq": "gsk_small",
+    "xai": "xai-sdk-python",
+    "jwt": "eyJub3QiOiJhIGp3dCJ9.e30.x",
+    "private-key": "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOC\n-----END PUBLIC KEY-----",
+    "bearer": "the bearer of this authorization-letter",
+    "auth": "Authorization: Basic auth is used",
+    "url": "https://db.example:5432/x and git@example.org:user/repo.git",
+    "password": "password=$DB_PASSWORD1 and password = read_password1()",
+    "secret": "api_key=settings.short and token: str",
+}
+"""Of each kind a text that nearly is one, and stays."""
 
 ON = {"on": True, "values": {"CANARY_TOKEN": CANARY}}
 

@@ -11,6 +11,9 @@ from redaction_kit import CANARY, KNOWN, Live, left_on_disk, line
 
 from durastream.checking import check
 from durastream.events import Event
+from durastream.redacted import redact
+from durastream.redaction.redactor import Redactor
+from durastream.stores import FolderStore
 from durastream.stores.folder import open_reader
 
 LOGS = ("sqlite", "jsonl")
@@ -135,3 +138,53 @@ def test_without_redaction_the_canary_is_found(tmp_path: Path, log: str) -> None
     assert left_on_disk(tmp_path, CANARY) == [f"{Path(live.recorder.path).name}: {CANARY}"]
     assert events[0].data["redaction"] == {"on": False}
     assert "redacted" not in events[-1].data
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_a_pattern_with_white_space_is_found_later_however_it_was_split(tmp_path: Path, log: str) -> None:
+    secret = "ACME  key 1234567"
+    live = Live(tmp_path, log, redact={"on": False})
+    for at in range(len(secret) + 1):
+        live.write("events", line("text.delta", message_id=f"m{at}", text=f"it is {secret[:at]}"))
+        live.write("events", line("log.line", stream="agent", text="between"))
+        live.write("events", line("text.delta", message_id=f"m{at}", text=secret[at:] + " ok"))
+    live.write("stdout", b"x" * ((1 << 20) - 40) + b" " + secret.encode() + b" " * 23 + secret.encode() + b" end")
+    live.end()
+    reader = open_reader(live.recorder.path)
+    redactor = Redactor({"on": True, "patterns": [r"ACME\s+key\s+[0-9]+"]}, known=False, patient=True)
+    made = redact(FolderStore(str(tmp_path)), reader, redactor, log=log)
+    reader.close()
+    path = FolderStore(str(tmp_path)).path(made.info.run_id)
+    assert path is not None
+    assert holds(path) == []
+    reader = open_reader(path)
+    events, raw = reader.read(0, 100_000), b"".join([*reader.raw("events"), *reader.raw("stdout")])
+    reader.close()
+    for at in range(len(secret) + 1):
+        assert text_of(events, f"m{at}") == "it is [redacted:pattern] ok".replace(
+            "[redacted:pattern]", "[redacted]*******"
+        )
+    assert redactor.counts["pattern"] == len(secret) + 3
+    assert text_of(events, "stdout").count("ACME") == raw.count(b"1234567") == 0
+    again = [json.loads(each)["data"]["text"] for each in raw.split(b"x" * 100)[0].splitlines()]
+    assert "".join(each for each in again if each != "between") == "it is [redacted]******* ok" * (len(secret) + 1)
+
+
+@pytest.mark.parametrize("kills", [(1,), (2,), (1, 2)])
+def test_what_went_out_before_it_was_decided_is_counted_as_it_is_stored(tmp_path: Path, kills: tuple[int, ...]) -> None:
+    live = Live(tmp_path)
+    said = f"it is {CANARY} ok"
+    for at, part in enumerate((said[:12], said[12:]), 1):
+        live.write("events", line("text.delta", message_id="answer", text=part))
+        live.step()
+        for tail in live.recorder._tails:
+            live.recorder._append(tail.flush())  # as after two seconds
+        if at in kills:
+            live.killed()
+    live.write("events", line("text.completed", message_id="answer", sha256=sha(said), length=len(said)))
+    live.step()
+    events = live.end()
+    told = next(event for event in events if event.type == "text.completed" and event.data["message_id"] == "answer")
+    assert text_of(events, "answer").startswith("it is canary")
+    assert told.data["sha256"] == sha(text_of(events, "answer"))
+    assert holds(live.recorder.path) == []

@@ -396,9 +396,12 @@ def import_command(
     store: Store = None,
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     no_raw: Annotated[bool, typer.Option("--no-raw", help="Do not keep the bytes of the file.")] = False,
+    no_redact: Annotated[bool, typer.Option("--no-redact", help="Record secrets as they are.")] = False,
 ) -> int:
     """Make a run of a transcript that was recorded elsewhere."""
-    request = Request((), name=name, tags=tuple(tag or ()), store=store, log=log, format=format_, raw=not no_raw)
+    request = Request(
+        (), name=name, tags=tuple(tag or ()), store=store, log=log, format=format_, raw=not no_raw, redact=not no_redact
+    )
     return importing.import_(file, request)
 
 

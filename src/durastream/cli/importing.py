@@ -27,6 +27,9 @@ def import_(path: str, request: Request) -> int:
     check(request._replace(command=("import",)))
     folder = find_store(request.store, os.environ, current_folder())
     make_store(folder)
+    redactor = redactor_here() if request.redact else Redactor({"on": False})
+    if not request.redact:
+        say("redaction is off: secrets are recorded as they are")
     tags = dict(tag.split("=", 1) for tag in request.tags)
     made = import_file(
         FolderStore(folder),
@@ -36,7 +39,7 @@ def import_(path: str, request: Request) -> int:
         tags=tags,
         log=request.log,
         raw=request.raw,
-        redactor=redactor_here(),
+        redactor=redactor,
     )
     _tell(made)
     return 0
@@ -69,7 +72,7 @@ def redact(
     at = FolderStore(found.store) if found.store is not None else store
     make_store(at.folder)
     reader = open_found(store, found)
-    redactor = Redactor({"on": True, "patterns": patterns}, texts, known=False)
+    redactor = Redactor({"on": True, "patterns": patterns}, texts, known=False, patient=True)
     made = redacted.redact(at, reader, redactor, log=log)
     _tell(made)
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(redactor.counts.items())) or "nothing"

@@ -186,7 +186,8 @@ class Rules:
     """Everything that is looked for in one run.
 
     `values` are secrets by the names of their variables, `texts` more of them, `patterns` regular expressions of the
-    user, whose matches are secrets as a whole. Raises UsageError for a pattern that is none.
+    user, whose matches are secrets as a whole. `patient` rules wait for what follows as long as any match of a pattern
+    may be, up to LONGEST: for what is read when all of it is there. Raises UsageError for a pattern that is none.
     """
 
     def __init__(
@@ -196,10 +197,12 @@ class Rules:
         texts: Iterable[str] = (),
         *,
         known: bool = True,
+        patient: bool = False,
     ) -> None:
         literals = {text: "text" for text in texts if text} | dict.fromkeys(values.values(), "env")
         self._literals = {spelt: kind for text, kind in literals.items() for spelt in _spellings(text)}
         self._known = known
+        self.patient = patient
         self._longest = max(map(len, self._literals), default=0)
         self._patterns = []
         for pattern in patterns:
@@ -281,7 +284,9 @@ class Rules:
                 least = match.start(match.lastgroup or 0)
         if self._literals:
             least = min(least, self._begun_literal(text))
-        if self._patterns:
+        if self._patterns and self.patient:
+            least = min(least, max(0, len(text) - LONGEST))
+        elif self._patterns:
             last = text[-256:]
             least = min(least, len(text) - len(last) + max(map(last.rfind, " \t\n")) + 1)
         return least

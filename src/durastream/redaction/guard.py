@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
@@ -17,7 +17,9 @@ __all__ = ["Guard", "Patch", "clean"]
 _PIECES = frozenset({"log.line", "reasoning.delta", "terminal.output", "text.delta"})
 _ENDS = frozenset({"run.declared", "text.completed", "text.retracted"})
 _TORN = "raw.rejected"
+_FIELDS = {"log.line": "stream", "terminal.output": ""}
 _MOST = 20_000
+_FEW = 16
 _GIVE_UP = 1 << 20
 _LONG = 2.0
 _SHORT = 0.1
@@ -63,6 +65,11 @@ class _Text:
         self._was = hashlib.sha256()
         self._is: Any = None
 
+    def go_on(self, stored: Any) -> None:
+        """Take the hash of what is stored for that of the text as it is, where the two may differ."""
+        if self._is is not None or self.slots:
+            self._is = stored
+
     def add(self, was: str, is_: str) -> None:
         if was != is_ and self._is is None:
             self._is = self._was.copy()
@@ -86,6 +93,7 @@ class _Part(NamedTuple):
 
     text: _Text
     pieces: list[Pending]
+    texts: list[str]
     end: Pending | None = None
 
 
@@ -112,12 +120,16 @@ class Guard:
     @property
     def undecided_at(self) -> int | None:
         """The first byte of the stream whose event is undecided; None when there is none."""
+        return self.first_undecided()
+
+    def first_undecided(self, stream: str | None = None) -> int | None:
+        """The first byte of a stream whose event is undecided, where events of many come."""
         places = [
             slot.pending.src.offset
             for text in self._texts.values()
             if text.slots
             for slot in text.slots
-            if slot.pending.src is not None
+            if slot.pending.src is not None and stream in (None, slot.pending.src.stream)
         ]
         return min(places, default=None)
 
@@ -126,21 +138,37 @@ class Guard:
         if not found:
             return found
         self._give_up(found[-1].src)
+        out: list[Pending] = []
+        few = _FEW
+        while len(found) > few and any(text.undecided for text in self._texts.values()):
+            out += self._take_in(found[:few])  # what waits is mostly decided by the next few
+            found = found[few:]
+            few *= 4
+        found = self._take_in(found)
+        return out + found if out else found
+
+    def _take_in(self, found: list[Pending]) -> list[Pending]:
         whole, parts = self._parts(found)
         suspect = bool(whole) and self._rules.suspects("\n".join(whole))
-        parts = [part for part in parts if not self._pass(part)]
-        if not (suspect or parts or self._queue):
+        left = [rest for part in parts if (rest := self._pass(part)) is not None]
+        if not (suspect or left or self._queue):
             return found
-        slots = {id(pending): _Slot(pending) for pending in found}
+        clear = 0 if suspect or self._queue else _first(found, left)
+        slots = {id(pending): _Slot(pending) for pending in (found[clear:] if clear else found)}
         if suspect:
             for slot in slots.values():
                 slot.whole = slot.pending.type == _TORN or self._rules.suspects(slot.pending.json)
-        for part in parts:
+        for part in left:
             self._take(part, slots)
         self._queue += slots.values()
+        out = self._release()
+        while len(self._queue) > _MOST and self._rules.patient:  # the text that the first of them belongs to went
+            self._finish(next(text for text in self._texts.values() if self._queue[0] in text.slots))  # on no further
+            out += self._release()
         if len(self._queue) > _MOST:
             self._let_go()
-        return self._release()
+            out += self._release()
+        return found[:clear] + out
 
     def overdue(self, now: float) -> list[Pending] | None:
         """What waited too long to be decided: no view is to wait for it. None when nothing did."""
@@ -160,8 +188,17 @@ class Guard:
         self._let_go()
         return self._release()
 
-    def forget(self) -> None:
-        """Give out nothing of what waits: it is in the recording already. How it goes on is still to be seen."""
+    def forget(self, stored: Mapping[str, Any]) -> None:
+        """Give out nothing of what waits: it is in the recording already. How it goes on is still to be seen.
+
+        `stored` are hashes of the messages as they are stored, to go on with: whether a beginning went out before it
+        was decided is not in the bytes.
+        """
+        if stored:
+            self._let_go()
+            for (type_, name), text in self._texts.items():
+                if type_ == "text.delta" and name in stored:
+                    text.go_on(stored[name])
         self._queue.clear()
 
     def close(self) -> list[Pending]:
@@ -174,37 +211,40 @@ class Guard:
         """The JSON of what is to be looked at whole; what are pieces of texts, and where texts end."""
         parts: list[_Part] = []
         whole: list[str] = []
-        open_: dict[_Key, list[Pending]] = {}
+        open_: dict[_Key, tuple[list[Pending], list[str]]] = {}
         last: list[Pending] = []
-        last_type = last_name = ""
+        texts: list[str] = []
+        last_type = last_field = ""
+        last_name: Any = None
         for pending in found:  # the hot path
-            type_ = pending[0]
-            if type_ in _PIECES:
-                data = pending[1]
-                name = data.get("message_id") or data.get("stream") or ""
-                if type_ == last_type and name == last_name and len(data) == 2:  # nine of ten
-                    last.append(pending)
-                    continue
-                key = (type_, name)
-                pieces = open_.get(key)
-                if pieces is None:
-                    pieces = open_[key] = []
-                    whole.append(name)
-                pieces.append(pending)
-                last_type, last_name, last = type_, name, pieces
-                if len(data) > 2:
-                    whole.append(pending[2])
+            type_, data, json_, _ = pending
+            if type_ == last_type and len(data) == 2 and data.get(last_field) == last_name:  # nine of ten
+                last.append(pending)
+                texts.append(data["text"])
                 continue
-            whole.append(pending[2])
-            if type_ == _TORN and "base64" in pending[1]:
-                whole.append(base64.b64decode(pending[1]["base64"]).decode("latin-1"))
+            if type_ in _PIECES:
+                last_field = _FIELDS.get(type_, "message_id")
+                last_name = data.get(last_field)
+                key = (type_, last_name or "")
+                if key not in open_:
+                    open_[key] = [], []
+                    whole.append(key[1])
+                last_type, (last, texts) = type_, open_[key]
+                last.append(pending)
+                texts.append(data["text"])
+                if len(data) > 2:
+                    whole.append(json_)
+                continue
+            whole.append(json_)
+            if type_ == _TORN and "base64" in data:
+                whole.append(base64.b64decode(data["base64"]).decode("latin-1"))
             if type_ in _ENDS:
                 last_type = ""
-                told: Any = pending[1] if type_ != "run.declared" else pending[1].get("answer")
+                told: Any = data if type_ != "run.declared" else data.get("answer")
                 key = ("text.delta", str(told.get("message_id")) if type(told) is dict else "")
                 if key in open_ or key in self._texts:
-                    parts.append(_Part(self._text(key), open_.pop(key, []), pending))
-        parts += [_Part(self._text(key), pieces) for key, pieces in open_.items()]
+                    parts.append(_Part(self._text(key), *open_.pop(key, ([], [])), pending))
+        parts += [_Part(self._text(key), *each) for key, each in open_.items()]
         return whole, parts
 
     def _text(self, key: _Key) -> _Text:
@@ -213,32 +253,34 @@ class Guard:
             text = self._texts[key] = _Text(self._rules, key)
         return text
 
-    def _pass(self, part: _Part) -> bool:
-        """Whether there is nothing to be done about some pieces, which are then taken in."""
-        text, pieces, end = part
+    def _pass(self, part: _Part) -> _Part | None:
+        """Take in the first of some pieces, about which there is nothing to be done. Returns the rest, if any."""
+        text, pieces, texts, end = part
         if text.undecided or (end is not None and text.sums is not None):
-            return False
+            return part
         if pieces:
-            texts = [pending[1]["text"] for pending in pieces]
-            if not all(way.clean(texts) for way in text.ways):
-                return False
-            for way in text.ways:
-                way.passed(texts)
-            if text.type == "text.delta":
-                text.add(whole := "".join(texts), whole)
+            count = min(way.clean(texts) for way in text.ways)
+            if count:
+                passed = texts[:count]
+                for way in text.ways:
+                    way.passed(passed)
+                if text.type == "text.delta":
+                    text.add(whole := "".join(passed), whole)
+            if count < len(pieces):
+                return _Part(text, pieces[count:], texts[count:], end)
         if end is not None:
             for way in text.ways:
                 way.finish()
             if end.type != "run.declared":
                 del self._texts[text.key]
-        return True
+        return None
 
     def _take(self, part: _Part, slots: dict[int, _Slot]) -> None:
-        text, pieces, end = part
+        text, pieces, texts, end = part
         taken = [slots[id(pending)] for pending in pieces]
         text.slots += taken
         for way in text.ways:
-            way.take([(slot, slot.pending.data["text"]) for slot in taken])
+            way.take(list(zip(taken, texts, strict=True)))
         self._settle(text)
         if end is not None:
             self._finish(text)
@@ -258,7 +300,9 @@ class Guard:
         """What did not go on for a mebibyte of the stream is no beginning: memory is finite."""
         for text in list(self._texts.values()):
             first = text.slots[0].pending.src if text.slots else None
-            if first is not None and src is not None and src.offset - first.offset > _GIVE_UP:
+            if first is not None and src is not None and src.stream == first.stream:
+                if src.offset - first.offset <= _GIVE_UP:
+                    continue
                 self._finish(text)
 
     def _let_go(self) -> None:
@@ -317,6 +361,16 @@ class Guard:
         if slot.sums is not None:
             data = _corrected(data, slot.sums)
         return pending if data == pending.data else Pending(pending.type, data, dumps(data), pending.src)
+
+
+def _first(found: list[Pending], parts: list[_Part]) -> int:
+    """The place of the first event of some parts."""
+    wanted = {id(part.pieces[0] if part.pieces else part.end) for part in parts}
+    at = len(found)
+    while wanted:
+        at -= 1
+        wanted.discard(id(found[at]))
+    return at
 
 
 def _corrected(data: dict[str, Any], sums: tuple[str, str]) -> dict[str, Any]:

@@ -58,16 +58,23 @@ class Pieces:
         text = self._text()
         return len(text) - self._rules.begun(text) < 4
 
-    def clean(self, texts: Sequence[str]) -> bool:
-        """Whether these pieces hold no secret and no beginning of one; then `passed` may take them in."""
+    def clean(self, texts: Sequence[str]) -> int:
+        """How many of these pieces hold no secret and no beginning of one; those `passed` may take in."""
         if self._open:
-            return False
+            return 0
         text = self._joined(texts)
-        return self._rules.begun(text) == len(text) and not self._rules.suspects(text)
+        if self._rules.suspects(text):
+            return 0
+        hold, end, count = self._rules.begun(text), len(text), len(texts)
+        while count and end > hold:
+            count -= 1
+            end -= len(texts[count]) + len(self._glue)
+        return count
 
     def passed(self, texts: Sequence[str]) -> None:
         """Take in pieces that are clean."""
-        self._before = self._joined(texts)[-_CONTEXT:]
+        last = texts[-1]
+        self._before = (last if len(last) >= _CONTEXT else self._joined(texts))[-_CONTEXT:]
 
     def _joined(self, texts: Sequence[str]) -> str:
         return self._glue.join((self._before, *texts))

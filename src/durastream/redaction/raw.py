@@ -12,6 +12,10 @@ from durastream.redaction.pieces import Mark, Pieces, masked
 __all__ = ["RawGuard"]
 
 
+_FEW = 4096
+_END = 1024  # where a secret mostly begins that goes on in the next read
+
+
 class _Block(Mark):
     __slots__ = ("text",)
 
@@ -44,11 +48,24 @@ class RawGuard:
         return RawGuard(self._rules)
 
     def feed(self, data: bytes) -> None:
+        few = _FEW
+        while len(data) > few and self._pieces.undecided:
+            self._take(data[:few])  # what waits is mostly decided by the next few
+            data = data[few:]
+            few *= 4
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         text = data.decode("latin-1")  # a character a byte, so that places are those of bytes
         if self._pieces.clean([text]):
             self._pieces.passed([text])
             self._ready += data
             return
+        cut = len(text) - _END
+        if cut > 0 and self._pieces.clean([text[:cut], text[cut:]]):
+            self._pieces.passed([text[:cut]])
+            self._ready += data[:cut]
+            text = text[cut:]
         block = _Block(text)
         self._blocks.append(block)
         self._pieces.take([(block, text)])
@@ -65,24 +82,33 @@ class RawGuard:
             block = self._blocks.popleft()
             self._ready += masked(block.text, block.parts).encode("latin-1")
 
-    def patch(self, patch: Patch) -> None:
-        """Mask what is split over events, in the bytes of one of them: its text as it is written there."""
+    def patch(self, patch: Patch) -> bool:
+        """Mask what is split over events, in the bytes of one of them: its text as it is written there. False when
+        those bytes are not decided."""
         src, text, parts = patch
         start = src.offset - self._start
-        if start < 0 or start >= len(self._ready):
-            return
+        if start < 0:
+            return True
         end = self._ready.find(b"\n", start) if src.length is None else start + src.length
+        whole = 0 <= end <= len(self._ready)
+        if start >= len(self._ready):
+            return False
         line = bytes(self._ready[start : end if end >= 0 else len(self._ready)])
         alone = masked(text, [(s.start, s.end, mask(s.kind, s.end - s.start)) for s in self._rules.find(text)])
         for low, high, part in parts:
             line = _replaced(line, text, low, high, part) or _replaced(line, alone, low, high, part) or line
         self._ready[start : start + len(line)] = line
+        return whole or not self._blocks
 
     def take(self, upto: int) -> bytes:
         """The bytes that were not taken yet, up to an offset."""
         size = max(0, min(upto - self._start, len(self._ready)))
-        data = bytes(self._ready[:size])
-        del self._ready[:size]
+        if size == len(self._ready):
+            data = bytes(self._ready)
+            self._ready.clear()
+        else:
+            data = bytes(self._ready[:size])
+            del self._ready[:size]
         self._start += size
         return data
 

@@ -22,7 +22,12 @@ class Redactor:
     """Made of what `environment.settings` gives. Raises UsageError for a pattern that is none."""
 
     def __init__(
-        self, settings: Mapping[str, Any] | None = None, texts: Iterable[str] = (), *, known: bool = True
+        self,
+        settings: Mapping[str, Any] | None = None,
+        texts: Iterable[str] = (),
+        *,
+        known: bool = True,
+        patient: bool = False,
     ) -> None:
         settings = settings if settings is not None else {"on": True}
         self.on = bool(settings.get("on", True))
@@ -31,7 +36,7 @@ class Redactor:
         self._patterns = tuple(settings.get("patterns", ())) if self.on else ()
         self._texts = tuple(texts)
         self._known = known
-        self.rules = Rules(self._values, self._patterns, self._texts, known=known)
+        self.rules = Rules(self._values, self._patterns, self._texts, known=known, patient=patient)
         self.counts: Counter[str] = Counter()
         """How many secrets were taken out of events, by kind."""
 
