@@ -117,6 +117,7 @@ class Recorder:
             return
         reader: Reader = open_reader(self.path)
         self._held.callback(reader.close)
+        cut = {_cut_short(stream): stream for stream in STREAMS}
         try:
             while events := reader.read(self.state.seq, whole=False):
                 self._ledger.known(events)
@@ -124,6 +125,8 @@ class Recorder:
                     if event.src is not None:
                         stream, offset, length = event.src
                         self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
+                    elif event.type == "error.raised" and event.data.get("message") in cut:
+                        self._read_by_stream.pop(cut[event.data["message"]], None)
         except Damaged as error:
             raise StoreDamaged(str(error)) from error
         if reader.damage:
@@ -351,7 +354,7 @@ def _warm_up() -> None:
 
 
 def _cut_short(stream: str) -> str:
-    return f"{stream} was cut short while it was read: append to it with >>"
+    return f"{stream} was cut short while it was read: what stood there unread is lost; append to it with >>"
 
 
 def _files(path: str) -> list[tuple[int, int, int]]:

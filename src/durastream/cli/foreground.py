@@ -16,6 +16,7 @@ from durastream.cli.launch import Request, Started, launch
 from durastream.cli.signals import Detached, Interrupts
 from durastream.errors import NotARecording, RecordingError
 from durastream.spool import Spool
+from durastream.spooled import Spooled
 
 if TYPE_CHECKING:
     from durastream.stores import FolderStore, RunInfo
@@ -83,7 +84,8 @@ def _wait(started: Started) -> None:
 def _pass_through(started: Started) -> None:
     """Copy the agent's stdout and stderr, byte for byte, from the write-ahead log to ours."""
     spool = started.spool
-    pairs = [(spool.open("stdout", os.O_RDONLY), 1), (spool.open("stderr", os.O_RDONLY), 2)]
+    fds = [spool.open(stream, os.O_RDONLY) for stream in ("stdout", "stderr")]
+    pairs = [(Spooled(fd), target) for target, fd in enumerate(fds, 1)]
     try:
         pause = 0.002
         over = False
@@ -95,12 +97,15 @@ def _pass_through(started: Started) -> None:
             if over:
                 return
             over = _agent_over(started)
-            if not over:
+            if over:
+                for source, _ in pairs:
+                    source.look_again()
+            else:
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.02)
     finally:
-        for source, _ in pairs:
-            os.close(source)
+        for fd in fds:
+            os.close(fd)
 
 
 def _agent_over(started: Started) -> bool:
@@ -108,8 +113,12 @@ def _agent_over(started: Started) -> bool:
     return spool.exit_status() is not None or not spool.exists() or not (spool.alive() or spool.agent_alive())
 
 
-def _copy(source: int, target: int) -> bool:
-    data = os.read(source, _PIECE)
+def _copy(source: Spooled, target: int) -> bool:
+    """Whether there was anything to copy. A file that was cut short is read again from its start."""
+    data = source.read(_PIECE)
+    if source.cut:
+        source.seek(0)
+        return True
     view = memoryview(data)
     while view:
         try:
