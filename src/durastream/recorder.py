@@ -403,7 +403,10 @@ def _notes(status: dict[str, Any] | None) -> list[str]:
     if left:
         named = ", ".join(f"{process['pid']} ({process['name']})" for process in left[:8])
         count = status.get("left_count", len(left))
-        notes.append(f"{count} processes that the agent started still run: {named}")
+        still = (
+            "process that the agent started still runs" if count == 1 else "processes that the agent started still run"
+        )
+        notes.append(f"{count} {still}: {named}")
     return notes
 
 

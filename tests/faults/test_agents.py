@@ -78,7 +78,7 @@ def test_a_process_left_behind_is_named_and_not_waited_for(box: Box, how: str) -
     try:
         assert result.code == 5
         (warning,) = box.whole(run_id, status="failed").warnings
-        assert warning == f"1 processes that the agent started still run: {left} (sleep)"
+        assert warning == f"1 process that the agent started still runs: {left} (sleep)"
         assert process_token(left), "a run that ends does not kill what it left"
     finally:
         stop(left)

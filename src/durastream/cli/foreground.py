@@ -34,8 +34,7 @@ def run(request: Request) -> int:
     if started.warning is not None:
         say(started.warning)
     if request.detach:
-        print(started.spool.run_id)  # noqa: T201 - the one thing that scripts read
-        return 0
+        return _print_id(started.spool.run_id)
     view = request.view
     if view == "auto" and not sys.stdout.isatty():
         view = "raw"
@@ -64,11 +63,24 @@ def run(request: Request) -> int:
     except OSError as error:
         if error.filename is not None:
             raise  # of a file, not of what we write to
-        closed = isinstance(error, BrokenPipeError)
-        drop_output()
-        why = "output closed" if closed else f"cannot write the output: {error.strerror}"
-        say(f"{why}: run {run_id} goes on: durastream attach {run_id}")
-        return 128 + signal.SIGPIPE if closed else 1
+        return _cannot_write(run_id, error)
+
+
+def _print_id(run_id: str) -> int:
+    try:
+        print(run_id, flush=True)  # noqa: T201 - the one thing that scripts read
+    except OSError as error:
+        return _cannot_write(run_id, error)
+    return 0
+
+
+def _cannot_write(run_id: str, error: OSError) -> int:
+    """Say that the run goes on which is not seen here any more."""
+    closed = isinstance(error, BrokenPipeError)
+    drop_output()
+    why = "output closed" if closed else f"cannot write the output: {error.strerror}"
+    say(f"{why}: run {run_id} goes on: durastream attach {run_id}")
+    return 128 + signal.SIGPIPE if closed else 1
 
 
 def _wait(started: Started) -> None:
