@@ -43,6 +43,7 @@ _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
 _ABANDONED = 600.0
 _JUMP = 2.0
+_REMOVED = "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
 
 
 class Recorder:
@@ -245,7 +246,8 @@ class Recorder:
             if now < self._over_at:
                 return False
             self._over_at = now + 0.2
-            if spool.held("supervisor") or spool.agent_alive() or spool.held("terminal"):
+            working = spool.held("supervisor") or spool.agent_alive() or spool.held("terminal")
+            if working and spool.exists():
                 return False
         self._over = True
         for tail in self._tails:
@@ -259,6 +261,8 @@ class Recorder:
         self._disk_at = now + 1.0
         self._check_files()
         if self._told_low:
+            return []
+        if not self.spool.exists():
             return []
         room = os.statvfs(self.spool.path)
         free = room.f_bavail * room.f_frsize
@@ -317,7 +321,8 @@ class Recorder:
         self._check_files()
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
-        last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
+        notes = _notes(status) if os.path.exists(self.spool.file("meta.json")) else [_REMOVED]
+        last += [_warning(text) for text in notes if text not in {e.get("message") for e in self.state.errors}]
         if last:
             self._append(last)
         self._ledger.add(closing(self.state), self._now())

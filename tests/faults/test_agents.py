@@ -240,6 +240,37 @@ def test_a_stream_that_is_opened_again_with_a_greater_than_sign_is_read_on(box: 
     assert found.end["raw"].keys() == {"events"}, "what was cut off cannot be vouched for"
 
 
+@pytest.mark.parametrize("lives", ["3", "0"])
+def test_an_agent_that_removes_the_spool_leaves_a_recording_with_an_end(box: Box, lives: str) -> None:
+    code = (
+        "import os, shutil, sys, time\nspool = os.path.dirname(os.environ['DURASTREAM_EVENTS'])\n"
+        "print('said', flush=True)\nwhile not os.path.getsize(spool + '/bell'): time.sleep(0.01)\n"
+        "shutil.rmtree(spool)\ntime.sleep(float(sys.argv[1]))"
+    )
+    run_id, result = box.run(*PYTHON, "-c", code, lives)
+    assert result.code == 125
+    assert result.out == "said\n"
+    assert f"{run_id} unknown" in result.err or f"the spool of run {run_id} was removed" in result.err
+    eventually(lambda: box.store.info(run_id).status == "unknown", "its recorder to end", pause=0.05)
+    found = box.whole(run_id, status="unknown")
+    assert found.warnings == [
+        "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
+    ]
+    assert "there is nothing to recover" in box.cli("recover", run_id).err
+
+
+def test_an_agent_that_is_stopped_and_goes_on_is_waited_for(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live = box.detach(*steady(200, gate=gate))
+    stop(live.agent, signal.SIGSTOP)  # SIGTSTP does nothing to it: it has a session of its own
+    eventually(lambda: Path(f"/proc/{live.agent}/stat").read_text().rpartition(")")[2].split()[0] == "T", "a stop")
+    assert live.spool.agent_alive()
+    stop(live.agent, signal.SIGCONT)
+    gate.touch()
+    live.ends()
+    box.whole(live.run_id, written(200))
+
+
 def test_a_cut_that_was_told_of_is_known_to_the_next_recorder(box: Box) -> None:
     spool = prepared(box, Written(b"the old one\n", b"", b""), exit_code=None)
     supervisor = spool.lock("supervisor")

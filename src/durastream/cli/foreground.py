@@ -162,6 +162,12 @@ def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | N
         code = exit_code_of(info.exit_code, info.signal)
         held = info.reconciled and info.status == "completed"
         return _NOT_RECONCILED if strict and code == 0 and not held else code
+    if info is not None and not spool.exists():
+        say(
+            f"the spool of run {spool.run_id} was removed: what was read of it is recorded:"
+            f" durastream show {spool.run_id}"
+        )
+        return 125
     trouble = spool.read_json("trouble.json") or {}
     message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
     say(message)
