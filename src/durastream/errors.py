@@ -39,6 +39,9 @@ __all__ = [
     "UsageError",
 ]
 
+TOO_BIG = "the limit of the size of a file (ulimit -f) is reached"
+"""What is said where a StoreFull is not for want of space."""
+
 
 class DurastreamError(Exception):
     """Anything that durastream reports in one line instead of a traceback."""

@@ -42,7 +42,10 @@ def make_store(folder: str) -> None:
     try:
         _make(folder)
     except (FileExistsError, NotADirectoryError):
-        raise StoreUnwritable(f"the store {folder} is a file, not a folder: name another with --store") from None
+        what = "is a file, not a folder"
+        if os.path.islink(folder) and not os.path.exists(folder):
+            what = f"is a link to {os.readlink(folder)}, which leads nowhere"
+        raise StoreUnwritable(f"the store {folder} {what}: name another with --store") from None
     except OSError as error:
         raise StoreUnwritable(
             f"cannot make the store {folder}: {error.strerror}: name another with --store or $DURASTREAM_STORE"

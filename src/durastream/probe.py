@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from durastream.errors import StoreFull, StoreUnwritable
+from durastream.errors import TOO_BIG, StoreFull, StoreUnwritable
 
 __all__ = ["NETWORK", "file_system", "is_network", "lock", "log_for", "share_memory"]
 
@@ -65,7 +65,9 @@ def log_for(store: str, log: str) -> tuple[str, str | None]:
 
 
 def _unwritable(store: str, error: OSError) -> StoreUnwritable | StoreFull:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno == errno.EFBIG:
+        return StoreFull(f"{TOO_BIG} in the store {store}: nothing was started; raise it first")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"no space left in the store {store}: nothing was started; free some first")
     return StoreUnwritable(f"cannot write to the store {store}: {error.strerror}: name another with --store")
 

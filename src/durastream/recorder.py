@@ -43,6 +43,7 @@ _PAUSES = (0.002, 0.03)
 _LOW_WATER = 64 << 20
 _ABANDONED = 600.0
 _JUMP = 2.0
+_REMOVED = "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
 
 
 class Recorder:
@@ -118,6 +119,7 @@ class Recorder:
             return
         reader: Reader = open_reader(self.path)
         self._held.callback(reader.close)
+        cut = {_cut_short(stream): stream for stream in STREAMS}
         try:
             while events := reader.read(self.state.seq, whole=False):
                 self._ledger.known(events)
@@ -125,6 +127,8 @@ class Recorder:
                     if event.src is not None:
                         stream, offset, length = event.src
                         self._read_by_stream[stream] = self._read_by_stream.get(stream, Place()).then(offset, length)
+                    elif event.type == "error.raised" and event.data.get("message") in cut:
+                        self._read_by_stream.pop(cut[event.data["message"]], None)
         except Damaged as error:
             raise StoreDamaged(str(error)) from error
         if reader.damage:
@@ -243,7 +247,8 @@ class Recorder:
             if now < self._over_at:
                 return False
             self._over_at = now + 0.2
-            if spool.held("supervisor") or spool.agent_alive() or spool.held("terminal"):
+            working = spool.held("supervisor") or spool.agent_alive() or spool.held("terminal")
+            if working and spool.exists():
                 return False
         self._over = True
         for tail in self._tails:
@@ -257,6 +262,8 @@ class Recorder:
         self._disk_at = now + 1.0
         self._check_files()
         if self._told_low:
+            return []
+        if not self.spool.exists():
             return []
         room = os.statvfs(self.spool.path)
         free = room.f_bavail * room.f_frsize
@@ -318,7 +325,8 @@ class Recorder:
         self._check_files()
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
-        last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
+        notes = _notes(status) if os.path.exists(self.spool.file("meta.json")) else [_REMOVED]
+        last += [_warning(text) for text in notes if text not in {e.get("message") for e in self.state.errors}]
         if last:
             self._append(last)
         self._ledger.add(closing(self.state), self._now())
@@ -355,7 +363,7 @@ def _warm_up() -> None:
 
 
 def _cut_short(stream: str) -> str:
-    return f"{stream} was cut short while it was read: append to it with >>"
+    return f"{stream} was cut short while it was read: what stood there unread is lost; append to it with >>"
 
 
 def _files(path: str) -> list[tuple[int, int, int]]:
@@ -404,7 +412,10 @@ def _notes(status: dict[str, Any] | None) -> list[str]:
     if left:
         named = ", ".join(f"{process['pid']} ({process['name']})" for process in left[:8])
         count = status.get("left_count", len(left))
-        notes.append(f"{count} processes that the agent started still run: {named}")
+        still = (
+            "process that the agent started still runs" if count == 1 else "processes that the agent started still run"
+        )
+        notes.append(f"{count} {still}: {named}")
     return notes
 
 

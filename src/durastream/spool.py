@@ -25,7 +25,7 @@ import sys
 import time
 from typing import Any
 
-from durastream.errors import NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
+from durastream.errors import TOO_BIG, NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
 
 __all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools"]
 
@@ -124,7 +124,9 @@ class Spool:
                     os.close(spool._claim)
                 raise
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno == errno.EFBIG:
+                raise StoreFull(f"{TOO_BIG} in the store {store}: nothing was started; raise it first") from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFull(f"no space left in the store {store}: nothing was started; free some first") from error
             raise StoreUnwritable(
                 f"cannot write to the store {store}: {error.strerror}: name another with --store"

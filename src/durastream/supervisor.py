@@ -36,6 +36,7 @@ _LATE_PATIENCE = 20
 _LATE_ERROR = 5
 _TOLD = 20
 _PARTING = 0.05
+_OUT_OF = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -165,7 +166,7 @@ class _Supervisor:
         try:
             self.agent = os.fork()
         except OSError as error:
-            self.how = {"exit_code": 126, "start_error": f"cannot start {argv[0]}: {error.strerror}"}
+            self.how = _not_started(argv[0], error.errno or 0)
             return
         if not self.agent:
             signal.signal(signal.SIGHUP, signal.SIG_IGN if ignore_hang_up else signal.SIG_DFL)
@@ -175,9 +176,7 @@ class _Supervisor:
         os.close(failed)
         if why:
             os.waitpid(self.agent, 0)
-            number = int(why)
-            code = 127 if number == errno.ENOENT else 126
-            self.how = {"exit_code": code, "start_error": f"cannot start {argv[0]}: {os.strerror(number)}"}
+            self.how = _not_started(argv[0], int(why))
 
     def _reap(self) -> None:
         while True:
@@ -265,6 +264,12 @@ class _Supervisor:
             self.recorder_done = self.late >= _LATE_PATIENCE
         self.restart_at = time.monotonic() + self.pause
         self.pause = min(self.pause * 2, 1.0)
+
+
+def _not_started(program: str, number: int) -> dict[str, Any]:
+    """How an agent ended that could not begin: 125 when we are out of something, 126 and 127 when it is the program."""
+    code = 125 if number in _OUT_OF else 127 if number == errno.ENOENT else 126
+    return {"exit_code": code, "start_error": f"cannot start {program}: {os.strerror(number)}"}
 
 
 def _how(code: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from durastream.events import Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
+from durastream.spooled import Spooled
 from durastream.state import Message
 from durastream.stores import RawChunk
 
@@ -101,7 +102,8 @@ class Tail:
         stored: Mapping[str, Message] | None = None,
     ) -> None:
         self.stream = stream
-        self.at = place.start if place.end is None else place.end
+        self._fd = spool.open(stream, os.O_RDONLY)
+        self._file = Spooled(self._fd, place.start if place.end is None else place.end)
         self.skip = place.stored if place.end is None else 0
         self.digest = hashlib.sha256()
         self.shrunk = False
@@ -110,7 +112,6 @@ class Tail:
         self._stop: int | None = None
         self._format = format_
         self._words = words
-        self._fd = spool.open(stream, os.O_RDONLY)
         self._read_at = 0.0
         size = os.fstat(self._fd).st_size
         self.late_until = size if late else 0
@@ -130,6 +131,15 @@ class Tail:
         if self._guard is None:
             for piece in _pieces(self._fd, 0, self.at):
                 self.digest.update(piece)
+
+    @property
+    def at(self) -> int:
+        """The offset behind what was read."""
+        return self._file.at
+
+    @at.setter
+    def at(self, offset: int) -> None:
+        self._file.seek(offset)
 
     def _go_on(self, place: Place, stored: Mapping[str, Message]) -> None:
         """Read again what is stored: what was masked, and what may have begun, is a function of all bytes before."""
@@ -224,13 +234,14 @@ class Tail:
         """Bytes not yet read; negative when the file was cut short."""
         if self._lost:
             return 0
-        size = os.fstat(self._fd).st_size
-        return (size if self._stop is None else min(size, self._stop)) - self.at
+        waiting = self._file.waiting()
+        return waiting if self._stop is None else min(waiting, self._stop - self.at)
 
     def stop_here(self) -> None:
         """The agent has ended: what others still write to its files is no part of the run."""
         if self._stop is None:
             self._stop = os.fstat(self._fd).st_size
+            self._file.look_again()
 
     def read(self, now: float, *, at_once: bool, upto: int | None = None) -> list[Pending] | None:
         """What the next bytes hold; None when there are none, or so few that more may come at once.
@@ -246,10 +257,11 @@ class Tail:
         if self.stream == "stdout" and not at_once and waiting < _COALESCE_BYTES and now - self._read_at < pause:
             return None
         self._read_at = now
-        data = os.pread(self._fd, min(_READ, waiting), self.at)
-        found = self._take(data)
-        self.at += len(data)
-        return self._new(found)
+        _ = self.source  # made for where these bytes stand
+        data = self._file.read(min(_READ, waiting))
+        if self._file.cut:
+            return self._start_over() if upto is None else self.overdue(now)
+        return self._new(self._take(data))
 
     def overdue(self, now: float) -> list[Pending] | None:
         """Events that waited too long to be told from the beginning of a secret."""

@@ -145,6 +145,24 @@ def test_a_full_output_is_said_and_the_run_goes_on(ds: Cli, view: str) -> None:
     assert ds.finished(said[1])["draft"] == "one\ntwo\n"
 
 
+def test_a_detached_run_whose_id_cannot_be_written_is_said_to_go_on(ds: Cli) -> None:
+    done = ds.sh("$ds run -d -- echo one > /dev/full")
+    assert done.returncode == 1
+    said = re.fullmatch(
+        r"durastream: cannot write the output: No space left on device: run (\w+) goes on: durastream attach \1\n",
+        done.stderr,
+    )
+    assert said
+    assert ds.finished(said[1])["draft"] == "one\n"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "store"])
+def test_a_store_that_is_a_link_to_nothing_is_called_one(ds: Cli, tmp_path: Path, target: str) -> None:
+    (tmp_path / "store").symlink_to(target)
+    done = ds("run", "--store", str(tmp_path / "store"), "--", "true", code=None)
+    assert f"store is a link to {target}, which leads nowhere" in done.stderr
+
+
 def test_an_output_that_does_not_block_loses_nothing(ds: Cli) -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)

@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
-from faults_kit import CLI, PYTHON, Box, Live, eventually, prepared, steady, stop, written
+from faults_kit import CLI, PYTHON, Box, Live, Written, eventually, prepared, steady, stop, written
 
 from durastream.recorder import Recorder, recover
 from durastream.spool import process_token
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
+CUT = "{} was cut short while it was read: what stood there unread is lost; append to it with >>"
 OPEN_STEP = """
 import os, sys
 line = b'{"type":"step.started","data":{"step_id":"s1","title":"Dig","kind":"tool"}}\\n'
@@ -77,7 +78,7 @@ def test_a_process_left_behind_is_named_and_not_waited_for(box: Box, how: str) -
     try:
         assert result.code == 5
         (warning,) = box.whole(run_id, status="failed").warnings
-        assert warning == f"1 processes that the agent started still run: {left} (sleep)"
+        assert warning == f"1 process that the agent started still runs: {left} (sleep)"
         assert process_token(left), "a run that ends does not kill what it left"
     finally:
         stop(left)
@@ -203,8 +204,88 @@ def test_an_event_file_that_the_agent_cuts_short_is_noted_and_read_on(box: Box, 
     live.ends()
     found = box.whole(live.run_id)
     assert [data["n"] for data in found.of("test.counted")] == [0, 1, 2, 3]
-    assert found.warnings == ["events was cut short while it was read: append to it with >>"] * 3
+    assert found.warnings == [CUT.format("events")] * 3
     assert "events" not in found.end["raw"], "what was cut off cannot be vouched for"
+
+
+def test_a_stream_that_is_opened_again_with_a_greater_than_sign_is_read_on(box: Box, tmp_path: Path) -> None:
+    """`echo > /dev/stdout` empties the file of the stream, which is soon as long as it was, or longer."""
+    code = (
+        "import os, sys, time\n"
+        "for n, word in enumerate(('aaaa', 'bbbb', 'cccccccc')):\n"
+        "    while not os.path.exists(f'{sys.argv[1]}{n}'): time.sleep(0.01)\n"
+        "    for stream in ('stdout', 'stderr'):\n"
+        "        with open(f'/dev/{stream}', 'w') as file: file.write(word + '\\n')\n"
+        "while not os.path.exists(f'{sys.argv[1]}3'): time.sleep(0.01)\n"
+    )
+    gate = tmp_path / "gate"
+    live, child = box.watch(*PYTHON, "-c", code, str(gate), stdout=subprocess.PIPE)
+    live.reaches(2)
+    viewer = box.open("attach", "--view", "raw", live.run_id, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert viewer.stdout is not None
+    for n, word in enumerate(("aaaa", "bbbb", "cccccccc")):
+        Path(f"{gate}{n}").touch()
+        assert [shown.readline() for shown in (child.stdout, viewer.stdout)] == [f"{word}\n"] * 2
+        eventually(lambda n=n: len(box.look(live.run_id).of("log.line")) == n + 1, "its line to be stored", pause=0.05)
+    for stream in ("stdout", "stderr"):
+        os.utime(live.spool.file(stream))  # with the same bytes in it no file was cut
+    Path(f"{gate}3").touch()
+    assert child.wait(30) == 0
+    assert (child.stdout.read(), viewer.stdout.read()) == ("", "")
+    found = box.whole(live.run_id)
+    assert "".join(data["text"] for data in found.of("text.delta")) == "aaaa\nbbbb\ncccccccc\n"
+    assert [data["text"] for data in found.of("log.line") if data["stream"] == "stderr"] == ["aaaa", "bbbb", "cccccccc"]
+    assert sorted(found.warnings) == sorted([CUT.format("stdout"), CUT.format("stderr")] * 2)
+    assert found.end["raw"].keys() == {"events"}, "what was cut off cannot be vouched for"
+
+
+@pytest.mark.parametrize("lives", ["3", "0"])
+def test_an_agent_that_removes_the_spool_leaves_a_recording_with_an_end(box: Box, lives: str) -> None:
+    code = (
+        "import os, shutil, sys, time\nspool = os.path.dirname(os.environ['DURASTREAM_EVENTS'])\n"
+        "print('said', flush=True)\nwhile not os.path.getsize(spool + '/bell'): time.sleep(0.01)\n"
+        "shutil.rmtree(spool)\ntime.sleep(float(sys.argv[1]))"
+    )
+    run_id, result = box.run(*PYTHON, "-c", code, lives)
+    assert result.code == 125
+    assert result.out == "said\n"
+    assert f"{run_id} unknown" in result.err or f"the spool of run {run_id} was removed" in result.err
+    eventually(lambda: box.store.info(run_id).status == "unknown", "its recorder to end", pause=0.05)
+    found = box.whole(run_id, status="unknown")
+    assert found.warnings == [
+        "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
+    ]
+    assert "there is nothing to recover" in box.cli("recover", run_id).err
+
+
+def test_an_agent_that_is_stopped_and_goes_on_is_waited_for(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live = box.detach(*steady(200, gate=gate))
+    stop(live.agent, signal.SIGSTOP)  # SIGTSTP does nothing to it: it has a session of its own
+    eventually(lambda: Path(f"/proc/{live.agent}/stat").read_text().rpartition(")")[2].split()[0] == "T", "a stop")
+    assert live.spool.agent_alive()
+    stop(live.agent, signal.SIGCONT)
+    gate.touch()
+    live.ends()
+    box.whole(live.run_id, written(200))
+
+
+def test_a_cut_that_was_told_of_is_known_to_the_next_recorder(box: Box) -> None:
+    spool = prepared(box, Written(b"the old one\n", b"", b""), exit_code=None)
+    supervisor = spool.lock("supervisor")
+    first = Recorder(spool)
+    while first.step():
+        pass
+    Path(spool.file("stdout")).write_bytes(b"a new one, which is longer\n")
+    eventually(lambda: first.step() and first.state.errors, "the cut to be told")
+    first.release()
+    spool.write_exit({"exit_code": 0, "ts": 0.0, "sent": [], "left": []})
+    os.close(supervisor)
+    assert recover(spool)
+    found = box.whole(spool.run_id)
+    assert "".join(data["text"] for data in found.of("text.delta")) == "the old one\na new one, which is longer\n"
+    assert found.warnings == [CUT.format("stdout")]
 
 
 def test_an_event_file_that_is_cut_short_by_the_last_thing_an_agent_does_is_read_too(box: Box) -> None:

@@ -463,8 +463,15 @@ def test_a_file_size_limit_is_told_before_anything_starts(box: Box, tmp_path: Pa
     words = limited(RLIMIT_FSIZE=200 << 10)
     result = box.cli("run", "--log", box.log, "--", "touch", str(tmp_path / "started"), before=words)
     assert result.code == 125
-    assert "no space left" in result.err
+    assert "the limit of the size of a file (ulimit -f) is reached" in result.err
     assert not (tmp_path / "started").exists()
+
+
+def test_an_agent_that_cannot_be_started_for_want_of_descriptors_is_not_its_own_fault(box: Box) -> None:
+    run_id, result = box.run("true", before=limited(RLIMIT_NOFILE=10))
+    assert result.code == 125, result
+    assert box.cli("recover", run_id).code == 0
+    assert box.whole(run_id, status="failed").warnings[0] == "cannot start true: Too many open files"
 
 
 def test_an_agent_that_runs_into_a_file_size_limit_is_recorded_afterwards(box: Box) -> None:

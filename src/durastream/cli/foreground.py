@@ -16,6 +16,7 @@ from durastream.cli.launch import Request, Started, launch
 from durastream.cli.signals import Detached, Interrupts
 from durastream.errors import NotARecording, RecordingError
 from durastream.spool import Spool
+from durastream.spooled import Spooled
 
 if TYPE_CHECKING:
     from durastream.stores import FolderStore, RunInfo
@@ -33,8 +34,7 @@ def run(request: Request) -> int:
     if started.warning is not None:
         say(started.warning)
     if request.detach:
-        print(started.spool.run_id)  # noqa: T201 - the one thing that scripts read
-        return 0
+        return _print_id(started.spool.run_id)
     view = request.view
     if view == "auto" and not sys.stdout.isatty():
         view = "raw"
@@ -63,11 +63,24 @@ def run(request: Request) -> int:
     except OSError as error:
         if error.filename is not None:
             raise  # of a file, not of what we write to
-        closed = isinstance(error, BrokenPipeError)
-        drop_output()
-        why = "output closed" if closed else f"cannot write the output: {error.strerror}"
-        say(f"{why}: run {run_id} goes on: durastream attach {run_id}")
-        return 128 + signal.SIGPIPE if closed else 1
+        return _cannot_write(run_id, error)
+
+
+def _print_id(run_id: str) -> int:
+    try:
+        print(run_id, flush=True)  # noqa: T201 - the one thing that scripts read
+    except OSError as error:
+        return _cannot_write(run_id, error)
+    return 0
+
+
+def _cannot_write(run_id: str, error: OSError) -> int:
+    """Say that the run goes on which is not seen here any more."""
+    closed = isinstance(error, BrokenPipeError)
+    drop_output()
+    why = "output closed" if closed else f"cannot write the output: {error.strerror}"
+    say(f"{why}: run {run_id} goes on: durastream attach {run_id}")
+    return 128 + signal.SIGPIPE if closed else 1
 
 
 def _wait(started: Started) -> None:
@@ -83,7 +96,8 @@ def _wait(started: Started) -> None:
 def _pass_through(started: Started) -> None:
     """Copy the agent's stdout and stderr, byte for byte, from the write-ahead log to ours."""
     spool = started.spool
-    pairs = [(spool.open("stdout", os.O_RDONLY), 1), (spool.open("stderr", os.O_RDONLY), 2)]
+    fds = [spool.open(stream, os.O_RDONLY) for stream in ("stdout", "stderr")]
+    pairs = [(Spooled(fd), target) for target, fd in enumerate(fds, 1)]
     try:
         pause = 0.002
         over = False
@@ -95,12 +109,15 @@ def _pass_through(started: Started) -> None:
             if over:
                 return
             over = _agent_over(started)
-            if not over:
+            if over:
+                for source, _ in pairs:
+                    source.look_again()
+            else:
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.02)
     finally:
-        for source, _ in pairs:
-            os.close(source)
+        for fd in fds:
+            os.close(fd)
 
 
 def _agent_over(started: Started) -> bool:
@@ -108,8 +125,12 @@ def _agent_over(started: Started) -> bool:
     return spool.exit_status() is not None or not spool.exists() or not (spool.alive() or spool.agent_alive())
 
 
-def _copy(source: int, target: int) -> bool:
-    data = os.read(source, _PIECE)
+def _copy(source: Spooled, target: int) -> bool:
+    """Whether there was anything to copy. A file that was cut short is read again from its start."""
+    data = source.read(_PIECE)
+    if source.cut:
+        source.seek(0)
+        return True
     view = memoryview(data)
     while view:
         try:
@@ -141,6 +162,12 @@ def conclude(spool: Spool, *, strict: bool = False, limits: Mapping[str, str | N
         code = exit_code_of(info.exit_code, info.signal)
         held = info.reconciled and info.status == "completed"
         return _NOT_RECONCILED if strict and code == 0 and not held else code
+    if info is not None and not spool.exists():
+        say(
+            f"the spool of run {spool.run_id} was removed: what was read of it is recorded:"
+            f" durastream show {spool.run_id}"
+        )
+        return 125
     trouble = spool.read_json("trouble.json") or {}
     message = trouble.get("message", f"the supervisor and the recorder of run {spool.run_id} were killed")
     say(message)

@@ -90,7 +90,9 @@ def recover_runs(store: FolderStore, ref: str | None) -> int:
 
 
 def _recover_one(spool: Spool) -> None:
-    if not spool.exists():
+    if not spool.exists() and FolderStore(spool.store).info(spool.run_id).status == "orphaned":
+        say(f"run {spool.run_id} has lost its spool and cannot be finished: what was recorded stays")
+    elif not spool.exists():
         say(f"run {spool.run_id} is finished: there is nothing to recover")
     elif spool.alive():
         say(f"run {spool.run_id} is being recorded: it was left alone")

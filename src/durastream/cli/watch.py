@@ -16,6 +16,7 @@ from durastream.events import Event, show_hash
 from durastream.follow import follow, read_all, wait_for_reader
 from durastream.replay import Position, pace
 from durastream.spool import Spool
+from durastream.spooled import Spooled
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
 from durastream.terminal import Keyboard
@@ -200,20 +201,32 @@ class _Raw:
     def __init__(self, reader: Reader, spool: Spool) -> None:
         self._pieces: Iterator[bytes] | None = None
         self._reader = reader
-        self._file = open(spool.file("stdout"), "rb") if spool.exists() else None  # noqa: SIM115 - as long as we live
+        self._file = Spooled(spool.open("stdout", os.O_RDONLY)) if spool.exists() else None
         self._rest = b""
         self._at = 0
 
     def _next(self) -> bytes:
         if self._file is not None:
-            return self._file.read(1 << 18)
+            data = self._file.read(1 << 18)
+            return self._begin_again() if self._file.cut else data
         if self._pieces is None:
             self._pieces = self._reader.raw("stdout")
         return next(self._pieces, b"")
 
+    def _begin_again(self) -> bytes:
+        """The agent cut its file short: what was read of it before is written, and what is in it now comes next."""
+        assert self._file is not None
+        self._write(self._rest)
+        self._rest, self._at = b"", 0
+        self._file.seek(0)
+        return self._file.read(1 << 18)
+
+    def _cut(self) -> bool:
+        return self._file is not None and self._file.waiting() < 0
+
     def write_upto(self, event: Event) -> None:
         """Write what was printed up to the end of this event's bytes; they may have been written for one before it."""
-        if event.src is None or event.src.stream != "stdout" or event.src.offset < self._at:
+        if event.src is None or event.src.stream != "stdout" or (event.src.offset < self._at and not self._cut()):
             return
         _, offset, length = event.src
         while True:
@@ -232,6 +245,7 @@ class _Raw:
 
     def write_rest(self) -> None:
         self._write(self._rest)
+        self._rest = b""
         while more := self._next():
             self._write(more)
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durastream.errors import (
+    TOO_BIG,
     Damaged,
     NewerFormat,
     NotARecording,
@@ -56,7 +57,9 @@ _UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
 
 def _translate(error: OSError, path: str) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno == errno.EFBIG:
+        return StoreFull(f"{TOO_BIG} for {path}: what was stored stays")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"no space left for {path}: free some; what was stored stays")
     return StoreUnwritable(f"cannot write {path}: {error.strerror}")
 
