@@ -314,7 +314,9 @@ class Recorder:
         self._check_files()
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
-        last += [_warning(text) for text in _notes(status) if text not in {e.get("message") for e in self.state.errors}]
+        unheard = [text for tail in self._tails if (text := getattr(tail.source, "unheard", None))]
+        known = {error.get("message") for error in self.state.errors}
+        last += [_warning(text) for text in (*_notes(status), *unheard) if text not in known]
         if last:
             self._append(last)
         self._ledger.add(closing(self.state), self._now())

@@ -345,7 +345,10 @@ def test_an_orphan_is_shown_as_what_it_is(ds: Cli) -> None:
         shutil.copy(path, copy)
     shown = ds.show(str(copy / f"{run_id}.db"))
     assert (shown["status"], shown.keys() == SHOWN) == ("orphaned", True)
-    assert "orphaned: as of event" in ds("show", str(copy / f"{run_id}.db")).stdout
+    shown_text = ds("show", str(copy / f"{run_id}.db")).stdout
+    assert "orphaned: as of event" in shown_text
+    assert "? orphaned" in shown_text.splitlines()[0]
+    assert "running" not in shown_text.splitlines()[0]
     assert "is orphaned" in ds("attach", str(copy / f"{run_id}.db"), code=125).stderr
     flag.touch()
     eventually(lambda: not spool.agent_alive(), "the agent's end")

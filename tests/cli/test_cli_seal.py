@@ -208,7 +208,7 @@ def test_what_is_asked_for_by_hand_is_filtered_by_no_option_and_no_file(ds: Cli,
 
 def test_only_a_finished_run_that_holds_has_a_seal(ds: Cli, run: str) -> None:
     going, flag = ds.waiting()
-    assert "has no end yet: only a finished run has a seal" in ds.here("seal", going, code=1).stderr
+    assert "is not over: only a finished run has a seal" in ds.here("seal", going, code=1).stderr
     flag.touch()
     ds.finished(going)
     ds("import", "--name", "lines", "--log", "jsonl", "noise")

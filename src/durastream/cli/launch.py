@@ -16,7 +16,7 @@ from typing import NamedTuple
 from durastream import probe, supervisor
 from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
-from durastream.location import find_store, make_store
+from durastream.location import check_name, find_store, make_store
 from durastream.spool import Spool, boot_id
 from durastream.terminal import DEFAULT_SIZE, size_of
 from durastream.version import VERSION
@@ -146,9 +146,8 @@ def check(request: Request) -> None:
     for variable in request.env:
         if not variable or "=" in variable:
             raise UsageError(f"--env {variable}: the name of a variable; its value is taken from the environment")
-    name = request.name
-    if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
-        raise UsageError("--name takes up to 100 printable characters, without a slash")
+    if request.name is not None:
+        check_name(request.name, "--name")
 
 
 def _limits(request: Request) -> dict[str, float]:
