@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from durastream.errors import StoreUnwritable, UsageError
 
-__all__ = ["check_name", "check_owner", "find_store", "make_store"]
+__all__ = ["check_owner", "find_store", "make_store"]
 
 
 _ANOTHER = "name another with --store or $DURASTREAM_STORE"
@@ -37,14 +37,6 @@ def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> st
     if not os.path.isabs(state):
         raise StoreUnwritable("there is no home folder to keep recordings in: name one with --store")
     return os.path.join(state, "durastream", "recordings")
-
-
-def check_name(name: object, option: str) -> None:
-    """Raises UsageError for what a run cannot be called: names are typed where `latest`, `@2`, ids and paths are."""
-    if not isinstance(name, str) or not name or len(name) > 100 or "/" in name or not name.isprintable():
-        raise UsageError(f"{option} takes up to 100 printable characters, without a slash")
-    if name == "latest" or (name[0] == "@" and name[1:].isdigit()):
-        raise UsageError(f"{option} {name}: that means a run by its place in the list: name it otherwise")
 
 
 def make_store(folder: str) -> None:

@@ -362,6 +362,14 @@ def kill_ours(spool: Spool) -> None:
     eventually(lambda: not spool.alive(), "their end")
 
 
+def test_a_list_in_a_pipe_has_names_whole_because_they_are_typed(ds: Cli) -> None:
+    name = "a-name-that-is-longer-than-sixteen-characters"
+    ds("run", "--name", name, "--view", "none", "--", "true")
+    ds("run", "--name", "short", "--view", "none", "--", "true")
+    lines = ds("list").stdout.splitlines()
+    assert (lines[0].split()[-2:], lines[1].split()[-2:]) == (["short", "true"], [name, "true"])
+
+
 def test_show_for_people_names_what_there_is(shelf: Cli) -> None:
     said = shelf.here("show", "demo").stdout
     for each in ("✓ completed", "plan", "5/5", "✗ fetch", "timed out", "sources", "checks", "answer", "seal sha256:"):

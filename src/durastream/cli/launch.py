@@ -16,7 +16,8 @@ from typing import NamedTuple
 from durastream import probe, supervisor
 from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
-from durastream.location import check_name, find_store, make_store
+from durastream.location import find_store, make_store
+from durastream.naming import LOGS, check_choice, check_name
 from durastream.spool import Spool, boot_id
 from durastream.terminal import DEFAULT_SIZE, size_of
 from durastream.version import VERSION
@@ -24,7 +25,6 @@ from durastream.version import VERSION
 __all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "current_folder", "launch", "read_words"]
 
 VIEWS = ("auto", "live", "plain", "raw", "json", "none")
-LOGS = ("sqlite", "jsonl")
 RUN_FORMATS = ("auto", "native", "text")
 
 
@@ -128,8 +128,7 @@ def check(request: Request) -> None:
         ("--view", request.view, VIEWS),
         ("--log", request.log, LOGS),
     ):
-        if value not in choices:
-            raise UsageError(f"{option} {value}: one of {', '.join(choices)}")
+        check_choice(value, option, choices)
     if request.tty and (request.format != "auto" or request.line_buffered):
         other = "--line-buffered" if request.line_buffered else f"--format {request.format}"
         raise UsageError(f"--tty and {other} exclude each other: what a terminal is sent is recorded as it is")

@@ -21,6 +21,8 @@ __all__ = ["STATUSES", "list_runs", "to_be_watched", "watch"]
 
 STATUSES = ("running", "orphaned", "completed", "failed", "cancelled", "interrupted", "unknown")
 _NAME = 16
+_LONGEST_NAME = 100
+_NARROW = 120
 _WIDE = 200
 
 
@@ -36,7 +38,7 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
         names = max((len(info.name) for info in infos if isinstance(info.name, str)), default=0)
         width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
         for info in infos:
-            put(_fitting(_line(info, min(names, _NAME), time.time()), width))
+            put(_fitting(_line(info, min(names, _name_width(width)), time.time()), width))
     unreadable = _unreadable(store, known)
     for error in unreadable:
         say(error)
@@ -70,10 +72,15 @@ def _line(info: RunInfo, name_width: int, now: float) -> str:
         spent = duration(max(0.0, now - started.timestamp()), whole=True)
     at = f"{started.astimezone():%Y-%m-%d %H:%M}" if started is not None else ""
     stands = phrase(info.status, 12) + (" !" if info.reconciled is False else "")
-    name = f"{phrase(info.name, _NAME):<{name_width}}  " if name_width else ""
+    name = f"{phrase(info.name, name_width):<{name_width}}  " if name_width else ""
     words = info.command if isinstance(info.command, list) else [info.command]
     command = one_line(" ".join(phrase(word, _WIDE) for word in words[:50]), _WIDE)
     return f"{phrase(info.run_id, 64):<6}  {at:<16}  {stands:<13}  {spent:>7}  {name}{command}".rstrip()
+
+
+def _name_width(width: int) -> int:
+    """How much of a name is shown: all of it, for it is what one types, unless the terminal is narrow."""
+    return _LONGEST_NAME if width > _NARROW else _NAME
 
 
 def _started(info: RunInfo) -> datetime | None:
