@@ -122,6 +122,19 @@ def test_a_recording_is_not_imported_by_mistake(ds: Cli, log: str) -> None:
     assert len(json.loads(ds.here("list", "--json").stdout)) == 1
 
 
+def test_an_imported_run_is_listed_with_its_file_and_a_shell_completes_names_formats_and_rules(ds: Cli) -> None:
+    ds("import", str(CODEX), "--name", "transcript")
+    assert ds("list").stdout.rstrip().endswith(f"imported {CODEX}")
+    for words, offered in (
+        ("show tr", "transcript"),
+        ("rules burst", "burst-at-end"),
+        ("run --format cla", "claude"),
+    ):
+        typed = f"durastream {words}"
+        shell = {"_DURASTREAM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        assert ds(env=shell, code=None).stdout.split() == [offered]
+
+
 def test_a_run_that_was_read_as_text_is_read_as_what_it_was(ds: Cli) -> None:
     ds("run", "--view", "none", "--name", "old", "--format", "text", "--", "cat", str(CODEX))
     said = ds("rederive", "old").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ from durastream.cli.document import run_fields
 from durastream.cli.ending import say
 from durastream.errors import RecordingError, UsageError
 from durastream.stores import FolderStore, RunInfo
+from durastream.stores.folder import open_reader
 from durastream.views.safe import json_line, one_line
 from durastream.views.words import duration, phrase
 
@@ -38,7 +40,9 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
         names = max((len(info.name) for info in infos if isinstance(info.name, str)), default=0)
         width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
         for info in infos:
-            put(_fitting(_line(info, min(names, _name_width(width)), time.time()), width))
+            command = info.command or _imported(store, info.run_id)
+            line = _line(info._replace(command=command), min(names, _name_width(width)), time.time())
+            put(_fitting(line, width))
     unreadable = _unreadable(store, known)
     for error in unreadable:
         say(error)
@@ -76,6 +80,20 @@ def _line(info: RunInfo, name_width: int, now: float) -> str:
     words = info.command if isinstance(info.command, list) else [info.command]
     command = one_line(" ".join(phrase(word, _WIDE) for word in words[:50]), _WIDE)
     return f"{phrase(info.run_id, 64):<6}  {at:<16}  {stands:<13}  {spent:>7}  {name}{command}".rstrip()
+
+
+def _imported(store: FolderStore, run_id: str) -> list[str]:
+    """The file that a run without a command came from, in place of one."""
+    path = store.path(run_id)
+    if path is None:
+        return []
+    try:
+        with contextlib.closing(open_reader(path)) as reader:
+            first = reader.read(limit=1)
+    except RecordingError:
+        return []
+    origin = first[0].data.get("imported") if first else None
+    return ["imported", str(origin["path"])] if isinstance(origin, dict) and "path" in origin else []
 
 
 def _name_width(width: int) -> int:
