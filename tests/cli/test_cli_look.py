@@ -24,7 +24,7 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
-    "log", "terminal", "findings", "agent", "evaluations",
+    "log", "terminal", "findings", "agent", "evaluations", "redaction", "redacted",
 }  # fmt: skip
 
 TALKS = """
