@@ -21,7 +21,7 @@ import pytest
 
 import durastream
 from durastream import api
-from durastream.errors import DurastreamError, StoreFull, StoreUnwritable
+from durastream.errors import DurastreamError, StoreFull, StoreUnwritable, UsageError
 from durastream.events import Event, Src
 from durastream.recorder import recover
 from durastream.sources.native import parse
@@ -1077,3 +1077,31 @@ def test_a_fork_while_another_thread_makes_its_first_call_does_not_hang(tmp_path
         """
     ran = run_python(code, STORE=str(tmp_path))
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"name": "x/y"}, "name takes up to 100 printable characters, without a slash"),
+        ({"name": 5}, "name takes up to 100 printable characters, without a slash"),
+        ({"name": "latest"}, "name latest: that means a run by its place"),
+        ({"log": "xml"}, "log xml: one of sqlite, jsonl"),
+        ({"tags": ["a"]}, "tags: a mapping of keys to values"),
+        ({"store": ""}, "--store is empty"),
+    ],
+)
+def test_a_recording_refuses_what_the_command_line_refuses(words: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said), durastream.recording(**words):
+        pass
+
+
+def test_a_plan_of_anything_has_its_words_as_titles() -> None:
+    made: Any = durastream.plan
+    assert [step["title"] for step in made([1, None, "a", {"id": "b"}]).steps] == ["1", "None", "a", "b"]
+    assert [step["title"] for step in made(7).steps] == ["7"]
+
+
+def test_an_outcome_that_is_none_is_a_mistake_of_the_program() -> None:
+    wrong: Any = "maybe"
+    with pytest.raises(ValueError, match="'maybe': one of pass, fail, warn"):
+        durastream.check("x", wrong)

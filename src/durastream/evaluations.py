@@ -87,7 +87,7 @@ def evaluate(
     head = reader.head()
     last = reader.read(head.seq - 1, 1) if head.seq else []
     if not last or last[-1].type != "run.completed":
-        raise DurastreamError(f"run {reader.run_id} has no end yet: only a finished run is evaluated")
+        raise DurastreamError(f"run {reader.run_id} is not over: only a finished run is evaluated")
     redactor = Redactor(asked_redaction(os.environ, os.getcwd()))
     fields = redactor.value({"name": name, "outcome": outcome, "score": score, "detail": detail, "by": by})
     return append(reader.path, head.hash, now_text(time.time()), fields)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from durastream import answer
-from durastream.errors import RecordingError
+from durastream.errors import DurastreamError, RecordingError, UsageError
 from durastream.events import FORMAT, Event, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.guard import Guard
@@ -58,11 +58,14 @@ def import_file(
 ) -> Imported:
     """A run of a file that holds what an agent printed on stdout, or the session file that it kept.
 
-    Raises UsageError for an unknown format, RecordingError when the file cannot be read, StoreError when the store does
-    not take it.
+    Raises UsageError for an unknown format and for a recording, RecordingError when the file cannot be read, StoreError
+    when the store does not take it.
     """
     if not os.path.isfile(path):
         raise RecordingError(f"{path} is not there, or not a plain file: nothing was imported")
+    if _is_recording(path):
+        at = path if os.sep in path else os.path.join(os.curdir, path)
+        raise UsageError(f"{path} is a durastream recording already: use it by its path: durastream show {at}")
     source = replayed(format_) or source_for("stdout", format_)
     began = _first_time(path, format_)
     try:
@@ -91,12 +94,12 @@ def rederive(
 ) -> Imported:
     """A new run out of the raw bytes that a finished one kept, read by today's adapters, with the times that it had.
 
-    Raises RecordingError when it kept none, or has no end.
+    Raises RecordingError when it kept none, DurastreamError when it is not over.
     """
     info, old = reader.info(), reader.state()
     end = old.completed
     if end is None:
-        raise RecordingError(f"run {reader.run_id} has no end: only a finished run is derived anew")
+        raise DurastreamError(f"run {reader.run_id} is not over: only a finished run is derived anew")
     if old.terminal is not None:
         raise RecordingError(
             f"run {reader.run_id} was on a terminal, whose bytes have one reading: nothing was derived"
@@ -117,6 +120,8 @@ def rederive(
                 data = each.upto(event)
                 if data:
                     new.take(each.stream, data, sources[each.stream], (began + event.t, event.t))
+            if event.type == "run.cancel_requested":  # stands in no raw bytes, and decides how the run ended
+                new.repeat(event, (began + event.t, event.t))
         for each in pieces:
             for data in each.rest():
                 new.take(each.stream, data, sources[each.stream], (began + old.t, old.t))
@@ -124,6 +129,18 @@ def rederive(
             raise RecordingError(f"run {reader.run_id} keeps no raw bytes: it cannot be derived anew")
         status = {name: end[name] for name in ("exit_code", "signal") if end.get(name) is not None}
         return new.end(sources, status or None, at=(began + old.t, old.t))
+
+
+def _is_recording(path: str) -> bool:
+    """Whether durastream itself made a file: a database with its mark, or JSON Lines with its header."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(72)
+    except OSError:
+        return False  # which is told where it is read
+    return start.startswith((b'{"durastream":', b'{"durastream": ')) or (
+        start.startswith(b"SQLite format 3\0") and start[68:72] == b"dura"
+    )
 
 
 def _events(reader: Reader) -> Iterator[Event]:
@@ -207,6 +224,8 @@ class _New:
         for stream, source in sources.items():
             into = self._streams.get(stream)
             self._enter(source.close() if into is None else into.close(source.close()))
+            if unheard := getattr(source, "unheard", None):
+                self._enter([_warning(unheard)])
         self._enter(closing(self.state))
         for into in self._streams.values():
             self._chunks += into.packed(rest=True)
@@ -225,6 +244,11 @@ class _New:
         self._writer.finish(info)
         return Imported(info, self.state)
 
+    def repeat(self, event: Event, at: At) -> None:
+        """Say again what durastream itself said of the run that this one is derived from."""
+        self._at = at
+        self._enter([own(event.type, event.data)])
+
     def _when(self) -> tuple[str, float]:
         wall, t = self._at
         return now_text(min(wall, _LATEST)), round(t, 6)
@@ -242,6 +266,10 @@ class _New:
         chunks, self._chunks = self._chunks, []
         self._waiting = self._size = 0
         self._ledger.commit(chunks)
+
+
+def _warning(message: str) -> Pending:
+    return own("error.raised", {"message": message, "severity": "warning", "fatal": False, "by": "durastream"})
 
 
 class _Stream:

@@ -105,7 +105,7 @@ class Ledger:
         state, messages = self.state, self.state.messages
         seq, digest = self._seq, self._digest
         sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
-        visible, first = 0, 0
+        visible, first, behind = 0, 0, 0
         for type_, data, text, src in found:  # the hot path
             if type_ in _MESSAGE_TYPES:
                 message_id = data["message_id"]
@@ -125,6 +125,7 @@ class Ledger:
                 )
                 if late_until and offset < late_until[stream]:
                     where += ',"late":true'
+                    behind += type_ in VISIBLE
             elif self._own is not None:
                 type_, data, text, _ = self._own(Pending(type_, data, text))
             seq += 1
@@ -142,8 +143,10 @@ class Ledger:
                     self.course.note(seq, type_, data, state, own=src is None)
                 take(seq, ts, t, type_, data)
         self._seq, self._digest = seq, digest
-        if visible:
-            self.course.seen(t, visible, first)
+        if behind:
+            self.course.seen(t, behind, first, late=True)
+        if visible > behind:
+            self.course.seen(t, visible - behind, first)
 
     def commit(self, raw: Sequence[RawChunk] = (), *, last: bool = False) -> None:
         """Store what was added, in one transaction, with raw bytes that are due. Synced to disk when this returns.

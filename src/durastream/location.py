@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from durastream.errors import StoreUnwritable
+from durastream.errors import StoreUnwritable, UsageError
 
 __all__ = ["check_owner", "find_store", "make_store"]
 
@@ -17,8 +17,10 @@ _ANOTHER = "name another with --store or $DURASTREAM_STORE"
 def find_store(explicit: str | None, environ: Mapping[str, str], cwd: str) -> str:
     """The folder of recordings: `--store`, `$DURASTREAM_STORE`, the nearest `recordings/`, else the user's own.
 
-    Raises StoreUnwritable when none is named and the user has no home folder.
+    Raises StoreUnwritable when none is named and the user has no home folder, UsageError for an empty name.
     """
+    if explicit == "":
+        raise UsageError("--store is empty: name the folder of recordings, or leave it out")
     named = explicit or environ.get("DURASTREAM_STORE")
     if named:
         return os.path.abspath(os.path.join(cwd, os.path.expanduser(named)))

@@ -326,7 +326,9 @@ class Recorder:
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
         notes = _notes(status) if os.path.exists(self.spool.file("meta.json")) else [_REMOVED]
-        last += [_warning(text) for text in notes if text not in {e.get("message") for e in self.state.errors}]
+        notes += [tail.unheard for tail in self._tails if tail.unheard is not None]
+        known = {error.get("message") for error in self.state.errors}
+        last += [_warning(text) for text in notes if text not in known]
         if last:
             self._append(last)
         self._ledger.add(closing(self.state), self._now())

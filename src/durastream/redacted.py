@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from durastream import answer
-from durastream.errors import RecordingError
+from durastream.errors import DurastreamError
 from durastream.events import Event, Pending, show_hash
 from durastream.follow import read_all
 from durastream.importer import Imported
@@ -34,10 +34,10 @@ _EVERYWHERE = 1 << 62
 
 
 def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Imported:
-    """A new recording of a finished run. Raises RecordingError when the run has no end, StoreError on writing."""
+    """A new recording of a finished run. Raises DurastreamError when the run is not over, StoreError on writing."""
     old = reader.state()
     if old.completed is None:
-        raise RecordingError(f"run {reader.run_id} has no end: only a finished run is redacted")
+        raise DurastreamError(f"run {reader.run_id} is not over: only a finished run is redacted")
     run_id = new_run_id()
     while store.path(run_id) is not None:
         run_id = new_run_id()

@@ -54,7 +54,7 @@ def seal_of(reader: Reader) -> Seal:
     if reader.damage:
         raise Damaged(f"run {reader.run_id} does not hold: {reader.damage[0]}: durastream verify")
     if type_ != "run.completed":
-        raise DurastreamError(f"run {reader.run_id} has no end yet: only a finished run has a seal")
+        raise DurastreamError(f"run {reader.run_id} is not over: only a finished run has a seal")
     return Seal(reader.run_id, show_hash(head), seq)
 
 

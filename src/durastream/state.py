@@ -366,9 +366,10 @@ class RunState:
             case "step.started":
                 self._step_started(data, self.t)
             case "step.progress":
-                step = self.steps[data["step_id"]]
-                step.message = data.get("message", step.message)
-                step.fraction = data.get("fraction", step.fraction)
+                step = self.steps.get(_str(data["step_id"]))
+                if step is not None:  # of one that nobody started there is nothing to show; a rule tells it
+                    step.message = data.get("message", step.message)
+                    step.fraction = data.get("fraction", step.fraction)
             case "step.completed":
                 self._step_completed(data, self.t)
             case "plan.created" | "plan.updated":

@@ -230,6 +230,11 @@ class Tail:
                 self._source = source_for(self.stream, self._format, self.at, line_start=whole)
         return self._source
 
+    @property
+    def unheard(self) -> str | None:
+        """What is to be said of a format that was named and never came."""
+        return getattr(self._source, "unheard", None)
+
     def waiting(self) -> int:
         """Bytes not yet read; negative when the file was cut short."""
         if self._lost:

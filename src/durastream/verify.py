@@ -140,8 +140,8 @@ class Checker:
                     self._joined.apply(part)
                 continue
             first, text, moments, last = part
-            for t, count, seq in moments:
-                self.course.seen(t, count, seq)
+            for t, late_, count, seq in moments:
+                self.course.seen(t, count, seq, late=late_)
             for state in (self.state, self._joined):
                 if state is not None:
                     state.extend(first.data["message_id"], text, last)
@@ -315,7 +315,10 @@ class Checker:
                 self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded", self._log.ended)
 
 
-_Run = tuple[Event, str, list[tuple[float, int, int]], Event]
+_Moment = tuple[float, bool, int, int]
+"""A second of the run, whether it is only that of a late reading, how many events came then, and the first of them."""
+
+_Run = tuple[Event, str, list[_Moment], Event]
 """Pieces of one message that follow each other: the first, all of their text, when they were seen, the last."""
 
 
@@ -343,12 +346,12 @@ def _runs(events: Sequence[Event]) -> Iterator[Event | _Run]:
         yield events[start], "".join(texts), _moments(events[start:]), events[-1]
 
 
-def _moments(events: Sequence[Event]) -> list[tuple[float, int, int]]:
-    """When these were seen, how many, and the first of them; one moment for all of a batch."""
+def _moments(events: Sequence[Event]) -> list[_Moment]:
+    """When these were seen; one moment for all of a batch."""
     moments = []
-    for t, same in groupby((event for event in events if event[5] is not None), key=itemgetter(2)):
+    for (t, late_), same in groupby((event for event in events if event[5] is not None), key=itemgetter(2, 6)):
         together = list(same)
-        moments.append((t, len(together), together[0].seq))
+        moments.append((t, late_, len(together), together[0].seq))
     return moments
 
 

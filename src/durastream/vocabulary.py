@@ -94,7 +94,7 @@ class StepCompleted(_Data):
     status: StepStatus
     output: JsonValue = None
     error: str | None = None
-    duration: float | None = None
+    duration: float | None = Field(default=None, ge=0)
 
 
 class TerminalOutput(_Data):
@@ -162,11 +162,11 @@ class UsageReported(_Data):
     scope: Literal["request", "turn", "run", "thread"] = "run"
     mode: Literal["add", "replace"] = "add"
     model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_usd: float | None = None
+    input_tokens: int | None = Field(default=None, ge=0)
+    output_tokens: int | None = Field(default=None, ge=0)
+    cached_tokens: int | None = Field(default=None, ge=0)
+    reasoning_tokens: int | None = Field(default=None, ge=0)
+    cost_usd: float | None = Field(default=None, ge=0)
 
 
 class ApprovalRequested(_Data):

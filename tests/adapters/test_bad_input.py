@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 from adapters_kit import TRACES, Told, read
 
+from durastream.importer import import_file
+from durastream.sources import replayed
+from durastream.sources.adapters import BUILTIN
+from durastream.stores import FolderStore
 from durastream.vocabulary import check
 
 AGENTS = {
@@ -179,3 +184,31 @@ def test_without_a_result_nothing_is_complete(format_: str) -> None:
     assert found.status(0) == "failed"
     assert found.status(signal="SIGINT") == "interrupted"
     assert "end-undeclared" in found.findings()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hello", '{"type":"zzz.unknown"}', "[1,2]", '{"type":"text.delta","data":{"message_id":"a","text":"x"}}', ""],
+)
+@pytest.mark.parametrize("name", list(BUILTIN))
+def test_a_stream_without_one_record_of_the_named_format_still_has_that_format_and_says_so(
+    name: str, line: str
+) -> None:
+    source = replayed(name)
+    assert source is not None
+    found = (source.feed(f"{line}\n{line}\n".encode()) if line else []) + source.close()
+    named = [each.data for each in found if each.type == "agent.identified"]
+    ends = source.adapter is not None and source.adapter.terminal
+    assert named == [{"format": name, **({"terminal": True} if ends else {})}]
+    assert getattr(source, "unheard", None) == f"no record of {name} was seen on stdout: see --format"
+
+
+@pytest.mark.parametrize("name", ["claude", "openai-chat", "langgraph"])
+def test_a_run_whose_named_format_never_came_ends_by_what_the_format_promises(name: str, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text('{"type":"zzz.unknown"}\n', encoding="utf-8")
+    made = import_file(FolderStore(str(tmp_path)), str(tmp_path / "other"), format_=name)
+    assert [error["message"] for error in made.state.errors] == [
+        f"no record of {name} was seen on stdout: see --format"
+    ]
+    codes = {each["code"] for each in (made.state.completed or {})["findings"]}
+    assert ("end-undeclared" in codes) == (name != "langgraph")

@@ -123,7 +123,7 @@ def test_words_that_cannot_be_meant_are_refused(shelf: Cli, words: tuple[str, ..
 def test_a_run_that_goes_on_is_not_evaluated(ds: Cli) -> None:
     run_id, flag = ds.waiting()
     said = ds.here("check", run_id, "--name", "n", "--outcome", "pass", code=1).stderr
-    assert "has no end yet: only a finished run is evaluated" in said
+    assert "is not over: only a finished run is evaluated" in said
     flag.touch()
     ds.finished(run_id)
     assert not list(ds.store.glob("*.addenda.jsonl"))
@@ -144,7 +144,7 @@ def test_python_says_the_same(ds: Cli) -> None:
 def test_python_refuses_a_run_without_an_end(ds: Cli) -> None:
     run_id, flag = ds.waiting()
     ds.here("show", run_id)
-    with pytest.raises(DurastreamError, match="has no end yet"):
+    with pytest.raises(DurastreamError, match="is not over"):
         evaluations.add(run_id, "n", "pass", store=str(ds.store))
     flag.touch()
     ds.finished(run_id)

@@ -78,11 +78,11 @@ def test_anything_can_be_imported_and_is_text_when_it_is_nothing_else(ds: Cli) -
 
 
 def test_what_cannot_be_imported_is_told_and_leaves_nothing(ds: Cli) -> None:
-    for words, code, said in (
-        (("gone",), 3, "gone is not there, or not a plain file: nothing was imported"),
-        ((".",), 3, "is not there, or not a plain file"),
-        ((str(CODEX), "--format", "yaml"), 2, "unknown format 'yaml': `durastream formats` lists them"),
-        ((str(CODEX), "--tag", "x"), 2, "a tag is key=value"),
+    for words, said, code in (
+        (("gone",), "gone is not there, or not a plain file: nothing was imported", 3),
+        ((".",), "is not there, or not a plain file", 3),
+        ((str(CODEX), "--format", "yaml"), "unknown format 'yaml': `durastream formats` lists them", 2),
+        ((str(CODEX), "--tag", "x"), "a tag is key=value", 2),
     ):
         assert said in ds("import", *words, code=code).stderr
     assert list(ds.store.iterdir()) == []
@@ -103,6 +103,36 @@ def test_a_run_is_derived_anew_from_the_bytes_that_it_kept(ds: Cli, log: str) ->
     started = json.loads(ds("events", run_id, "--type", "run.started").stdout)["data"]
     assert started["derived_from"] == {"run_id": old["run_id"], "seal": old["seal"]}
     ds("verify", run_id, "--ignore", "status-disagrees")  # the agent of the trace ended well, its shell did not
+
+
+def test_a_cancelled_run_stays_cancelled_when_it_is_derived_anew(ds: Cli) -> None:
+    run_id = ds("run", "-d", "--name", "long", "--", "sh", "-c", "echo begun; exec sleep 600").stdout.strip()
+    ds("cancel", run_id)
+    done = ds("rederive", run_id)
+    assert "nothing changed" in done.stderr
+    assert [ds.show(run)["status"] for run in (run_id, done.stdout.strip())] == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("log", ["sqlite", "jsonl"])
+def test_a_recording_is_not_imported_by_mistake(ds: Cli, log: str) -> None:
+    ds("run", "--log", log, "--view", "none", "--", "true")
+    (path,) = (*ds.store.glob("*.jsonl"), *ds.store.glob("??????.db"))
+    said = ds.here("import", str(path), code=2).stderr
+    assert said == f"durastream: {path} is a durastream recording already: use it by its path: durastream show {path}\n"
+    assert len(json.loads(ds.here("list", "--json").stdout)) == 1
+
+
+def test_an_imported_run_is_listed_with_its_file_and_a_shell_completes_names_formats_and_rules(ds: Cli) -> None:
+    ds("import", str(CODEX), "--name", "transcript")
+    assert ds("list").stdout.rstrip().endswith(f"imported {CODEX}")
+    for words, offered in (
+        ("show tr", "transcript"),
+        ("rules burst", "burst-at-end"),
+        ("run --format cla", "claude"),
+    ):
+        typed = f"durastream {words}"
+        shell = {"_DURASTREAM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        assert ds(env=shell, code=None).stdout.split() == [offered]
 
 
 def test_a_run_that_was_read_as_text_is_read_as_what_it_was(ds: Cli) -> None:

@@ -345,7 +345,10 @@ def test_an_orphan_is_shown_as_what_it_is(ds: Cli) -> None:
         shutil.copy(path, copy)
     shown = ds.show(str(copy / f"{run_id}.db"))
     assert (shown["status"], shown.keys() == SHOWN) == ("orphaned", True)
-    assert "orphaned: as of event" in ds("show", str(copy / f"{run_id}.db")).stdout
+    shown_text = ds("show", str(copy / f"{run_id}.db")).stdout
+    assert "orphaned: as of event" in shown_text
+    assert "? orphaned" in shown_text.splitlines()[0]
+    assert "running" not in shown_text.splitlines()[0]
     assert "is orphaned" in ds("attach", str(copy / f"{run_id}.db"), code=125).stderr
     flag.touch()
     eventually(lambda: not spool.agent_alive(), "the agent's end")
@@ -357,6 +360,14 @@ def kill_ours(spool: Spool) -> None:
         pid = Path(spool.file(f"{who}.lock")).read_text(encoding="ascii").strip()
         os.kill(int(pid), signal.SIGKILL)
     eventually(lambda: not spool.alive(), "their end")
+
+
+def test_a_list_in_a_pipe_has_names_whole_because_they_are_typed(ds: Cli) -> None:
+    name = "a-name-that-is-longer-than-sixteen-characters"
+    ds("run", "--name", name, "--view", "none", "--", "true")
+    ds("run", "--name", "short", "--view", "none", "--", "true")
+    lines = ds("list").stdout.splitlines()
+    assert (lines[0].split()[-2:], lines[1].split()[-2:]) == (["short", "true"], [name, "true"])
 
 
 def test_show_for_people_names_what_there_is(shelf: Cli) -> None:

@@ -57,8 +57,8 @@ def test_rm_removes_and_refuses_what_is_live(ds: Cli) -> None:
     ds("run", "--name", "one", "--", "true")
     ds("run", "--name", "two", "--log", "jsonl", "--", "true")
     live, flag = ds.waiting()
-    said = ds("rm", live, code=125).stderr
-    assert said == f"durastream: run {live} is being recorded: `durastream cancel {live}` first\n"
+    said = ds("rm", live, code=1).stderr
+    assert said == f"durastream: run {live} is not over: `durastream cancel {live}` first\n"
     ds("rm", "one", "no-such", code=3)
     assert len(names(ds)) >= 3, "all are looked up before the first is removed"
     ds("rm", "one", "two")

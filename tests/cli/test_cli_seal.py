@@ -195,9 +195,20 @@ def test_what_is_no_signature_is_a_finding(shelf: Cli, here: Path) -> None:
         assert found(shelf, "slow", "--signature", name, "--key", "pub.pem") == f"{name} is no signature of durastream"
 
 
+def test_what_is_asked_for_by_hand_is_filtered_by_no_option_and_no_file(ds: Cli, run: str) -> None:
+    other = ("--seal", "sha256:" + "0" * 64)
+    for filters in ((), ("--select", "visibility"), ("--ignore", "log")):
+        assert "the seal is" in ds.here("verify", "agent", *other, *filters, code=1).stdout
+    (ds.folder / "durastream.toml").write_text('[verify]\nselect = ["visibility"]\n', encoding="utf-8")
+    assert "the seal is" in ds("verify", "agent", *other, code=1).stdout
+    signature = ("--signature", "noise", "--key", "pub.pem")
+    assert "noise is no signature" in ds("verify", "agent", *signature, code=1).stdout
+    ds("verify", "agent")
+
+
 def test_only_a_finished_run_that_holds_has_a_seal(ds: Cli, run: str) -> None:
     going, flag = ds.waiting()
-    assert "has no end yet: only a finished run has a seal" in ds.here("seal", going, code=1).stderr
+    assert "is not over: only a finished run has a seal" in ds.here("seal", going, code=1).stderr
     flag.touch()
     ds.finished(going)
     ds("import", "--name", "lines", "--log", "jsonl", "noise")

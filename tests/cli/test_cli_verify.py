@@ -40,6 +40,24 @@ def test_a_finding_is_told_with_its_question_its_event_and_what_to_ask(ds: Cli, 
     assert lines[4].strip() == "→ " + RULES["answer-differs"].ask
 
 
+def test_a_run_named_twice_is_verified_once_and_two_reports_need_two_files(ds: Cli) -> None:
+    ds("run", "--name", "a", "--view", "none", "--", "true")
+    assert len(ds.here("verify", "a", "a", "--json").stdout.splitlines()) == 1
+    file = str(ds.folder / "report")
+    said = ds.here("verify", "a", "--junit", file, "--sarif", f"{ds.folder}/./report", code=2).stderr
+    assert "--junit and --sarif name the same file" in said
+
+
+@pytest.mark.parametrize("name", ["latest", "@2", "@10", "@0"])
+def test_a_name_that_means_another_run_is_refused(ds: Cli, name: str) -> None:
+    assert f"--name {name}: that means a run by its place" in ds("run", "--name", name, "--", "true", code=2).stderr
+    assert not list(ds.store.iterdir())
+
+
+def test_an_empty_store_is_refused(ds: Cli) -> None:
+    assert "--store is empty" in ds("run", "--store", "", "--", "true", code=2).stderr
+
+
 def test_the_recorder_says_it_in_the_log_the_packet_and_the_list(ds: Cli, differing: str) -> None:
     events = [json.loads(line) for line in ds("events", differing).stdout.splitlines()]
     visible, reconciled, end = events[-3:]

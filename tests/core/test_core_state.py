@@ -82,7 +82,7 @@ for _ in range(5000):
         ("text.retracted", {"message_id": "a", "reason": DEEP}),
         ("step.completed", {"step_id": "s", "status": "ok", "title": DEEP}),
         ("step.completed", {"step_id": "s", "status": 5}),
-        ("step.progress", {"step_id": "never started"}),
+        ("step.progress", {"step_id": 5}),
         ("usage.reported", {"scope": DEEP}),
         ("usage.reported", {"model": DEEP}),
         ("log.line", {"text": "x", "stream": DEEP}),
@@ -97,6 +97,12 @@ def test_data_that_does_not_fit_is_counted_and_passed_over(type_: str, data: Any
     state = RunState()
     state.take(1, "", 0.0, type_, data)
     assert state.malformed == 1
+
+
+def test_the_progress_of_a_step_that_nobody_started_is_no_malformed_event() -> None:
+    state = RunState()
+    state.take(1, "", 0.0, "step.progress", {"step_id": "never started"})
+    assert (state.malformed, state.steps) == (0, {})
 
 
 def test_a_run_is_running_until_its_log_ends_it() -> None:

@@ -135,3 +135,15 @@ def test_the_quick_judge_of_text_agrees_with_the_model_on_everything(data: Any) 
 @given(st.sampled_from(sorted(MODELS)), st.sampled_from(sorted(MODELS)).map(GOOD.get) | json_values)
 def test_the_quick_judge_of_every_type_agrees_with_its_reason(type_: str, data: Any) -> None:
     assert fits(type_, data) == (check(type_, data) is None)
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("usage.reported", {"input_tokens": -1}),
+        ("usage.reported", {"cost_usd": -0.01}),
+        ("step.completed", {"step_id": "s", "status": "ok", "duration": -1.0}),
+    ],
+)
+def test_amounts_and_durations_are_not_negative(type_: str, data: dict[str, Any]) -> None:
+    assert "greater than or equal to 0" in str(check(type_, data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import re
 import sys
 from pathlib import Path
@@ -9,10 +10,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+import durastream
+from durastream.stores.folder import open_reader
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 
 import picture  # noqa: E402
+import python_api  # noqa: E402
 import reference  # noqa: E402
 import rulebook  # noqa: E402
 import traces  # noqa: E402
@@ -68,6 +73,29 @@ def generated(page: str = "cli.md", part: int = 0) -> str:
 def test_the_reference_is_what_help_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")  # which must not matter
     assert generated() == reference.markdown(), "cog -r docs/cli.md"
+
+
+def test_the_page_of_the_python_api_is_that_of_the_code() -> None:
+    assert generated("python.md") == python_api.markdown(), "cog -r docs/python.md"
+
+
+def test_every_call_has_an_example_that_runs(tmp_path: Path) -> None:
+    assert python_api.EXAMPLES.keys() == set(python_api.calls())
+    known = {"durastream": durastream}
+    for example in python_api.EXAMPLES.values():
+        exec(example.replace('"research"', f'"research", store={str(tmp_path)!r}'), known)
+    with durastream.recording("all", store=str(tmp_path)) as run:
+        for name, example in python_api.EXAMPLES.items():
+            if name != "recording":
+                exec(example, known)
+    reader = open_reader(str(run.path))
+    assert [event for event in reader.read() if event.type == "raw.rejected"] == []
+    reader.close()
+
+
+def test_help_lists_every_call() -> None:
+    text = pydoc.plain(pydoc.render_doc(durastream))
+    assert all(f"    {name}(" in text for name in python_api.calls())
 
 
 def test_every_command_is_in_the_reference() -> None:

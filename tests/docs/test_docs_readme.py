@@ -110,5 +110,18 @@ def test_the_table_of_exit_codes_holds(folder: Path, shell: Shell) -> None:
     assert code("run --store plain -- true") == 125
     assert (code("run --view nothing -- true"), code("replay three --speed 0"), code("--what")) == (2, 2, 2)
     assert (code("show absent"), code("verify ./other.jsonl")) == (3, 3)
-    assert (code("verify three"), code(f"verify three --seal sha256:{'0' * 64}"), code("cancel three")) == (0, 1, 1)
+    other = "0" * 64
+    assert (code("verify three"), code(f"verify three --seal {other}"), code("cancel three")) == (0, 1, 1)
+    assert (code("verify three --seal sha256:00"), code("import absent")) == (2, 3)
+    (folder / "none").mkdir()
+    assert code("verify --all --store none") == 3
     assert code("run -d -- true") == 0
+    assert code("run --strict -- true") == 0
+    assert code("run --strict --format codex -- true") == 120
+    run = shell("durastream run -d -- sleep 600").stdout.strip()
+    live = [f"seal {run}", f"rederive {run}", f"redact {run} --literal x", f"rm {run}"]
+    live.append(f"check {run} --name a --outcome pass")
+    for words in live:
+        done = shell(f"durastream {words}", check=False)
+        assert (done.returncode, f"run {run} is not over" in done.stderr) == (1, True), words
+    assert code(f"cancel {run}") == 0

@@ -589,6 +589,11 @@ DEFECTS = [
             "demo", put(before("step.started", 1), event("step.completed", -1, here=True, step_id="ghost", status="ok"))
         ),
     ),
+    Defect(
+        "step-unopened",
+        "the progress of a step that was never started",
+        lived("demo", put(before("step.started", 1), event("step.progress", -1, here=True, step_id="ghost"))),
+    ),
     Defect("packet", "another status", forged("demo", _status(status="failed"))),
     Defect("packet", "another exit code", forged("demo", _status(exit_code=1))),
     Defect(

@@ -21,6 +21,7 @@ from durastream.rules import RULES, Finding
 from durastream.rules.policy import Settings
 from durastream.stores import FolderStore
 from durastream.stores.folder import open_reader
+from durastream.stores.shape import faults
 
 sys.path.insert(0, str(ROOT / "docs"))
 
@@ -88,6 +89,28 @@ def run_field(db: sqlite3.Connection) -> None:
     db.execute("update run set name = 'another'")
 
 
+def changed_view(db: sqlite3.Connection) -> None:
+    db.executescript("drop view steps; create view steps as select 'search' as step_id, 'ok' as status")
+
+
+def broken_view(db: sqlite3.Connection) -> None:
+    """One letter: SQLite itself takes such a schema for malformed."""
+    db.execute("pragma writable_schema=on")
+    db.execute("update sqlite_master set sql = replace(sql, 'select seq', 'rdlect seq') where name = 'events'")
+
+
+def added_table(db: sqlite3.Connection) -> None:
+    db.execute("create table answers (text)")
+
+
+def added_trigger(db: sqlite3.Connection) -> None:
+    db.execute("create trigger later after insert on run begin delete from log; end")
+
+
+def lost_index(db: sqlite3.Connection) -> None:
+    db.execute("drop index idx_message_chunks_message_id_seq")
+
+
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in a database that is long enough for snapshots."""
@@ -108,6 +131,11 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("snapshot", damaged_snapshot),
         ("raw", raw),
         ("run-fields", run_field),
+        ("schema", changed_view),
+        ("schema", broken_view),
+        ("schema", added_table),
+        ("schema", added_trigger),
+        ("schema", lost_index),
     ],
 )
 def test_a_defect_beside_the_events_of_a_database_is_caught(
@@ -121,8 +149,31 @@ def test_a_defect_beside_the_events_of_a_database_is_caught(
     assert (code, here) in [(each.code, each.seq) for each in found_in(path)]
 
 
+def test_any_changed_bit_of_the_words_of_a_view_is_told_and_the_events_are_read(long_run: Path, tmp_path: Path) -> None:
+    data = long_run.read_bytes()
+    path = tmp_path / long_run.name
+    for name in ("events", "plan", "steps", "sources", "checks", "usage"):
+        match = re.search(rb'CREATE VIEW "%s" AS[^;\x00]*? from [a-z]+' % name.encode(), data)
+        assert match is not None
+        for at in range(match.start(), match.end(), 9):
+            path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 7)]) + data[at + 1 :])
+            found = found_in(path)
+            assert {each.code for each in found} == {"schema"}, (name, at, found)
+            assert name in found[0].message, found
+
+
+def test_what_is_called_twice_or_not_by_text_in_a_schema_is_told() -> None:
+    script = "create table a (x); create view b as select x from a;"
+    assert faults([("table", "a", "a", "CREATE TABLE a (x)"), ("view", b"\xff", 1, None)], script) == [
+        "the file holds a view b'\\xff', which durastream did not make",
+        "the view b is missing",
+    ]
+    twice = [("table", "a", "a", "CREATE TABLE a (x)")] * 2
+    assert faults(twice, "create table a (x);") == ["the file holds a table a, which durastream did not make"]
+
+
 def test_every_rule_has_a_defect() -> None:
-    planted = {defect.code for defect in DEFECTS} | {"draft", "snapshot", "run-fields"}
+    planted = {defect.code for defect in DEFECTS} | {"draft", "schema", "snapshot", "run-fields"}
     elsewhere = {"late-join", "end-undeclared"}  # a fault of durastream; a trace that was cut off
     elsewhere |= {"addendum", "signature"}  # files beside the recording: test_cli_check.py, test_cli_seal.py
     assert planted | elsewhere == RULES.keys()

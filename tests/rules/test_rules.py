@@ -19,6 +19,7 @@ from durastream.rules.reconcile import reconcile
 from durastream.rules.visibility import visibility
 from durastream.state import RunState
 from durastream.testing import scripted
+from durastream.verify import Checker
 
 
 def told(*lines: tuple[str, dict[str, Any]]) -> list[str]:
@@ -163,6 +164,29 @@ def test_a_burst_at_the_end_is_found_in_runs_of_any_length() -> None:
         assert seen(length * 0.95, length * 0.99, end=length) == ["burst-at-end"]
         assert seen(length * 0.5, length * 0.99, end=length) == []
     assert seen(8.9, end=9) == []
+
+
+@pytest.mark.parametrize("type_", ["log.line", "text.delta"])
+def test_what_a_new_recorder_read_late_is_no_burst_and_no_silence_of_the_agent(type_: str) -> None:
+    """It was written all along; nobody knows when."""
+    lines: list[tuple[str, dict[str, Any]]] = [
+        (type_, {"message_id": "m", "text": str(number)}) for number in range(20)
+    ]
+    made = scripted(lines)
+    late = [each._replace(t=29.0, late=True, src=Src("stdout", each.seq)) for each in made[:-1]]
+    shown = [each._replace(t=29.5, src=Src("stdout", each.seq)) for each in made[-1:]]
+    budgets = Budgets(first_event=1.0, max_silence=5.0, max_silent_share=0.1)
+    state, course = RunState(), Course()
+    course.follow([*late, *shown], state)
+    state.t = 30.0
+    assert visibility(state, course, budgets) == []
+    course = Course()
+    course.follow([each._replace(late=False) for each in (*late, *shown)], RunState())
+    codes = {each.code for each in visibility(state, course, budgets)}
+    assert codes == {"burst-at-end", "first-event-late", "silence-long", "silence-share"}
+    checker = Checker("r", budgets=budgets)
+    checker.take([*late, *shown])
+    assert (checker.course.visible, checker.course.missed, checker.course.share_after(27.0)) == (20, True, 1 / 20)
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=50))

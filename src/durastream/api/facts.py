@@ -62,7 +62,12 @@ def check(
     detail: str | None = None,
     required: bool | None = None,
 ) -> None:
-    """Write what a quality check found; True is `pass` and False is `fail`. A `required` one must not fail."""
+    """Write what a quality check found; True is `pass` and False is `fail`. A `required` one must not fail.
+
+    Raises ValueError for an outcome that is none, in a run or not.
+    """
+    if isinstance(outcome, str) and outcome not in ("pass", "fail", "warn"):
+        raise ValueError(f"outcome {outcome!r}: one of pass, fail, warn, or True or False")
     found = outcome if isinstance(outcome, str) else "pass" if outcome else "fail"
     emit(
         "quality.checked",

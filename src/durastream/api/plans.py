@@ -26,7 +26,8 @@ class Plan:
     def __init__(self, steps: Iterable[str | Mapping[str, Any]]) -> None:
         self._sink = current()
         self._entries: list[dict[str, Any]] = []
-        for entry in [steps] if isinstance(steps, str) else steps:
+        given: Any = steps
+        for entry in given if not isinstance(given, str) and hasattr(given, "__iter__") else [given]:
             self._enter(entry)
         self._write()
 
@@ -54,7 +55,7 @@ class Plan:
             return str(entry["id"])
 
     def _enter(self, step: str | Mapping[str, Any]) -> dict[str, Any]:
-        given = {"title": step} if isinstance(step, str) else step
+        given = step if hasattr(step, "items") else {"title": text_of(step)}
         entry = {name: value for name, value in given.items() if value is not None}
         taken = {other["id"] for other in self._entries}
         places = itertools.count(len(self._entries) + 1)

@@ -45,6 +45,13 @@ class Recording:
     """
 
     def __init__(self, name: str | None, store: str | None, tags: Mapping[str, str] | None, log: str) -> None:
+        from durastream.naming import LOGS, check_choice, check_name, check_tags  # where a recording is, as the store
+
+        if name is not None:
+            check_name(name, "name")
+        if tags is not None:
+            check_tags(tags, "tags")
+        check_choice(log, "log", LOGS)
         self.run_id: str | None = None
         self.path: str | None = None
         self.completed: dict[str, Any] | None = None
@@ -149,8 +156,9 @@ def recording(
 ) -> Recording:
     """Record what this process does in the block, `with` or `async with`. Inside `durastream run`, be a part of that.
 
-    The end of the block waits until all is stored. Raises StoreError when the recording cannot be made; after that
-    nothing raises but your own code. Child processes record into it with `env`.
+    The end of the block waits until all is stored. Raises UsageError for a name, tags or a log that cannot be meant,
+    and StoreError when the recording cannot be made; after that nothing raises but your own code. Child processes
+    record into it with `env`.
     """
     return Recording(name, store, tags, log)
 

@@ -10,6 +10,7 @@ import typer
 
 from durastream.cli import (
     comparing,
+    completing,
     evaluating,
     formats,
     importing,
@@ -40,7 +41,7 @@ app = typer.Typer(
 _Mistake: type[Exception] = typer.BadParameter.__bases__[0]
 
 Store = Annotated[str | None, typer.Option("--store", metavar="DIR", help="The folder of recordings.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run.", autocompletion=completing.runs)]
 View = Annotated[str, typer.Option("--view", metavar="VIEW", help="live, plain, raw, json or none.")]
 Links = Annotated[bool, typer.Option("--links", help="Make sources on the screen links that can be clicked.")]
 Timestamps = Annotated[bool, typer.Option("--timestamps", help="Begin plain lines with the wall clock, in UTC.")]
@@ -83,7 +84,13 @@ def run_command(
     store: Store = None,
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     format_: Annotated[
-        str, typer.Option("--format", metavar="F", help="What stdout holds; `durastream formats` lists them.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="F",
+            autocompletion=completing.formats,
+            help="What stdout holds; `durastream formats` lists them.",
+        ),
     ] = "auto",
     no_raw: Annotated[bool, typer.Option("--no-raw", help="Do not keep the agent's raw bytes.")] = False,
     line_buffered: Annotated[
@@ -132,7 +139,10 @@ def demo_command(
 
 @app.command("attach", epilog="Exits with the run's exit code when it saw the end, with 0 when you left before it.")
 def attach_command(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; the newest live one if left out.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The run; the newest live one if left out."),
+    ] = None,
     start: Annotated[
         str,
         typer.Option(
@@ -192,7 +202,10 @@ def replay_command(
     "in [tool.durastream.verify] of pyproject.toml, or in [verify] of durastream.toml.",
 )
 def verify_command(
-    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="The runs; the latest if left out.")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The runs; the latest if left out."),
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
     seal: Annotated[str | None, typer.Option("--seal", metavar="HASH", help="What the run's seal must be.")] = None,
     signature: Annotated[
@@ -203,10 +216,21 @@ def verify_command(
     ] = None,
     select: Annotated[
         list[str] | None,
-        typer.Option("--select", metavar="CODE", help="Only these rules or families; may be repeated."),
+        typer.Option(
+            "--select",
+            metavar="CODE",
+            autocompletion=completing.rules,
+            help="Only these rules or families; may be repeated.",
+        ),
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Not these rules or families; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            metavar="CODE",
+            autocompletion=completing.rules,
+            help="Not these rules or families; may be repeated.",
+        ),
     ] = None,
     severity: Annotated[
         str | None,
@@ -246,7 +270,10 @@ def verify_command(
 
 @app.command("rules")
 def rules_command(
-    code: Annotated[str | None, typer.Argument(metavar="CODE", help="A rule or a family; all if left out.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Argument(metavar="CODE", autocompletion=completing.rules, help="A rule or a family; all if left out."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, one list.")] = False,
 ) -> int:
     """List what verify looks at, or tell one rule in full."""
@@ -362,7 +389,10 @@ def cancel_command(
 
 @app.command("recover")
 def recover_command(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; all orphaned ones if left out.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The run; all orphaned ones if left out."),
+    ] = None,
     store: Store = None,
 ) -> int:
     """Finish a recording whose supervisor and recorder are gone."""
@@ -378,7 +408,10 @@ def selftest_command(
 
 
 @app.command("rm")
-def rm_command(runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The runs.")], store: Store = None) -> int:
+def rm_command(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The runs.")],
+    store: Store = None,
+) -> int:
     """Remove runs for good."""
     return manage.remove(attached_store(store), runs)
 
@@ -387,7 +420,13 @@ def rm_command(runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Th
 def import_command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What an agent printed, or the session file it kept.")],
     format_: Annotated[
-        str, typer.Option("--format", metavar="F", help="What it holds; `durastream formats` lists them.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="F",
+            autocompletion=completing.formats,
+            help="What it holds; `durastream formats` lists them.",
+        ),
     ] = "auto",
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="A name for the run. [default: that of the file]")
@@ -409,7 +448,13 @@ def import_command(
 def rederive_command(
     run: Run,
     format_: Annotated[
-        str, typer.Option("--format", metavar="F", help="What its stdout holds; `durastream formats` lists them.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="F",
+            autocompletion=completing.formats,
+            help="What its stdout holds; `durastream formats` lists them.",
+        ),
     ] = "auto",
     log: Annotated[str, typer.Option("--log", metavar="KIND", help=f"{' or '.join(LOGS)}.")] = "sqlite",
     store: Store = None,

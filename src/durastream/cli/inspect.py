@@ -128,7 +128,9 @@ def show(store: FolderStore, ref: str, *, as_json: bool) -> int:
 
         console = Console()
         now = f"{info.status}: as of event {state.seq}" if state.completed is None else ""
-        console.print(summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or ""))
+        stands = info.status if state.completed is None else ""
+        told = summary(state, width=console.width, run_id=info.run_id, note=now, seal=info.seal or "", stands=stands)
+        console.print(told)
         said = taken_out(state.started or {}, state.completed or {})
         if said:
             put(said)

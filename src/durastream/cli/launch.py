@@ -17,6 +17,7 @@ from durastream import probe, supervisor
 from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
+from durastream.naming import LOGS, check_choice, check_name
 from durastream.spool import Spool, boot_id
 from durastream.terminal import DEFAULT_SIZE, size_of
 from durastream.version import VERSION
@@ -24,7 +25,6 @@ from durastream.version import VERSION
 __all__ = ["LOGS", "RUN_FORMATS", "VIEWS", "Request", "Started", "check", "current_folder", "launch", "read_words"]
 
 VIEWS = ("auto", "live", "plain", "raw", "json", "none")
-LOGS = ("sqlite", "jsonl")
 RUN_FORMATS = ("auto", "native", "text")
 
 
@@ -128,8 +128,7 @@ def check(request: Request) -> None:
         ("--view", request.view, VIEWS),
         ("--log", request.log, LOGS),
     ):
-        if value not in choices:
-            raise UsageError(f"{option} {value}: one of {', '.join(choices)}")
+        check_choice(value, option, choices)
     if request.tty and (request.format != "auto" or request.line_buffered):
         other = "--line-buffered" if request.line_buffered else f"--format {request.format}"
         raise UsageError(f"--tty and {other} exclude each other: what a terminal is sent is recorded as it is")
@@ -146,9 +145,8 @@ def check(request: Request) -> None:
     for variable in request.env:
         if not variable or "=" in variable:
             raise UsageError(f"--env {variable}: the name of a variable; its value is taken from the environment")
-    name = request.name
-    if name is not None and (not name or len(name) > 100 or "/" in name or not name.isprintable()):
-        raise UsageError("--name takes up to 100 printable characters, without a slash")
+    if request.name is not None:
+        check_name(request.name, "--name")
 
 
 def _limits(request: Request) -> dict[str, float]:

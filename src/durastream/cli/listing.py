@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ from durastream.cli.document import run_fields
 from durastream.cli.ending import say
 from durastream.errors import RecordingError, UsageError
 from durastream.stores import FolderStore, RunInfo
+from durastream.stores.folder import open_reader
 from durastream.views.safe import json_line, one_line
 from durastream.views.words import duration, phrase
 
@@ -21,6 +23,8 @@ __all__ = ["STATUSES", "list_runs", "to_be_watched", "watch"]
 
 STATUSES = ("running", "orphaned", "completed", "failed", "cancelled", "interrupted", "unknown")
 _NAME = 16
+_LONGEST_NAME = 100
+_NARROW = 120
 _WIDE = 200
 
 
@@ -36,7 +40,9 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
         names = max((len(info.name) for info in infos if isinstance(info.name, str)), default=0)
         width = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
         for info in infos:
-            put(_fitting(_line(info, min(names, _NAME), time.time()), width))
+            command = info.command or _imported(store, info.run_id)
+            line = _line(info._replace(command=command), min(names, _name_width(width)), time.time())
+            put(_fitting(line, width))
     unreadable = _unreadable(store, known)
     for error in unreadable:
         say(error)
@@ -70,10 +76,29 @@ def _line(info: RunInfo, name_width: int, now: float) -> str:
         spent = duration(max(0.0, now - started.timestamp()), whole=True)
     at = f"{started.astimezone():%Y-%m-%d %H:%M}" if started is not None else ""
     stands = phrase(info.status, 12) + (" !" if info.reconciled is False else "")
-    name = f"{phrase(info.name, _NAME):<{name_width}}  " if name_width else ""
+    name = f"{phrase(info.name, name_width):<{name_width}}  " if name_width else ""
     words = info.command if isinstance(info.command, list) else [info.command]
     command = one_line(" ".join(phrase(word, _WIDE) for word in words[:50]), _WIDE)
     return f"{phrase(info.run_id, 64):<6}  {at:<16}  {stands:<13}  {spent:>7}  {name}{command}".rstrip()
+
+
+def _imported(store: FolderStore, run_id: str) -> list[str]:
+    """The file that a run without a command came from, in place of one."""
+    path = store.path(run_id)
+    if path is None:
+        return []
+    try:
+        with contextlib.closing(open_reader(path)) as reader:
+            first = reader.read(limit=1)
+    except RecordingError:
+        return []
+    origin = first[0].data.get("imported") if first else None
+    return ["imported", str(origin["path"])] if isinstance(origin, dict) and "path" in origin else []
+
+
+def _name_width(width: int) -> int:
+    """How much of a name is shown: all of it, for it is what one types, unless the terminal is narrow."""
+    return _LONGEST_NAME if width > _NARROW else _NAME
 
 
 def _started(info: RunInfo) -> datetime | None:

@@ -58,6 +58,9 @@ def verify(
         raise UsageError(f"--seal {seal[:80]!r} is no seal: `durastream seal` prints it, sha256: and 64 digits")
     if (seal is not None or signed is not None) and (all_runs or len(refs) > 1):
         raise UsageError("--seal is of one run" if seal is not None else "--signature is of one run")
+    if output.junit and output.sarif and os.path.realpath(output.junit) == os.path.realpath(output.sarif):
+        raise UsageError(f"--junit and --sarif name the same file, {output.junit}: give each its own")
+    refs = list(dict.fromkeys(refs))
     gc.freeze()  # as in the recorder: a batch is thousands of small objects without a cycle
     gc.set_threshold(200_000, 20, 100)
     settings = find_settings(current_folder())

@@ -53,6 +53,8 @@ class Course:
         """The messages that had text before there was a plan."""
         self.completed: dict[str, int] = {}
         self.steps: dict[str, int] = {}
+        self.unopened: set[str] = set()
+        """The steps whose progress was told while they were not open: each is named once."""
         self.sources: dict[str, int] = {}
         self.approvals: dict[str, int] = {}
         self.retracted: dict[str, list[tuple[int, str, int]]] = {}
@@ -64,6 +66,8 @@ class Course:
         """Whether durastream has said its own part already."""
         self.first: float | None = None
         """Seconds of the run at which the first thing was visible."""
+        self.missed = False
+        """Whether something was read late before anything was seen: when the first was visible, nobody knows."""
         self.silence = 0.0
         self.silence_seq: int | None = None
         self.silent = 0.0
@@ -82,24 +86,32 @@ class Course:
 
     def follow(self, events: Iterable[Event], state: RunState) -> None:
         """Take stored events, and fold them into the state: the same as to note and see them when they came."""
-        apply, t, count, first = state.apply, -1.0, 0, 0
+        apply, t, late, count, first = state.apply, -1.0, False, 0, 0
         for event in events:
             type_ = event.type
             if type_ in VISIBLE and event.src is not None:
-                if event.t == t:
+                if event.t == t and event.late == late:
                     count += 1
                 else:
                     if count:
-                        self.seen(t, count, first)
-                    t, count, first = event.t, 1, event.seq
+                        self.seen(t, count, first, late=late)
+                    t, late, count, first = event.t, event.late, 1, event.seq
             if type_ in WATCHED:
                 self.note(event.seq, type_, event.data, state, own=event.src is None)
             apply(event)
         if count:
-            self.seen(t, count, first)
+            self.seen(t, count, first, late=late)
 
-    def seen(self, t: float, count: int, seq: int) -> None:
-        """That many visible events came at this second of the run, the first of them `seq`."""
+    def seen(self, t: float, count: int, seq: int, *, late: bool = False) -> None:
+        """That many visible events came at this second of the run, the first of them `seq`.
+
+        Those that were read `late` came before, nobody knows when: they end no silence, and are no burst.
+        """
+        if late:
+            self.missed = self.missed or self.first is None
+            self.visible += count
+            self._last = max(self._last, t)
+            return
         if self.first is None:
             self.first = t
         self._pause(t, seq)
@@ -165,6 +177,15 @@ def _step_completed(course: Course, seq: int, data: Any, state: RunState, own: b
         course._found("step-unopened", f"step {step_id} was completed, and not open", seq)  # noqa: SLF001
 
 
+def _step_progress(course: Course, seq: int, data: Any, state: RunState, own: bool) -> None:
+    step_id = data["step_id"]
+    known = state.steps.get(step_id)
+    if (known is None or known.status != "active") and step_id not in course.unopened and type(step_id) is str:
+        if len(course.unopened) < _MOST:
+            course.unopened.add(step_id)
+        course._found("step-unopened", f"step {step_id} told its progress, and was not open", seq)  # noqa: SLF001
+
+
 def _text_completed(course: Course, seq: int, data: Any, state: RunState, own: bool) -> None:
     course.completed.setdefault(data["message_id"], seq)
 
@@ -216,6 +237,7 @@ _NOTES: dict[str, Callable[[Course, int, Any, RunState, bool], None]] = {
     "run.declared": _declared,
     "source.added": _source,
     "step.completed": _step_completed,
+    "step.progress": _step_progress,
     "step.started": _step_started,
     "text.completed": _text_completed,
     "text.retracted": _retracted,

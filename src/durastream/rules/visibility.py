@@ -58,7 +58,7 @@ def _order(state: RunState, course: Course) -> list[Finding]:
 
 def _budgets(state: RunState, course: Course, budgets: Budgets) -> list[Finding]:
     found = []
-    if budgets.first_event is not None:
+    if budgets.first_event is not None and not course.missed:
         first = course.first
         if first is None and state.t > budgets.first_event:
             message = f"nothing was visible in {state.t:.1f} s, {budgets.first_event:g} s are allowed"

@@ -34,6 +34,12 @@ class AdaptedSource:
         self.adapter = adapter
         self._reads = adapter(self._say)
         self._say.identify(format=adapter.name, terminal=adapter.terminal)
+        self._heard = self._named = False
+
+    @property
+    def unheard(self) -> str | None:
+        """That no record of the format has been seen, in words; None once there was one."""
+        return None if self._heard else f"no record of {self.adapter.name} was seen on {self.stream}: see --format"
 
     def feed(self, data: bytes) -> list[Pending]:
         return self._take(self._frames.feed(data))
@@ -44,6 +50,7 @@ class AdaptedSource:
         return found + self._told(Src(self.stream, self._start, 0))
 
     def _told(self, src: Src) -> list[Pending]:
+        self._named = True
         return [Pending(type_, data, encode(data), src) for type_, data in self._say.drain()]
 
     def _take(self, frames: list[Frame]) -> list[Pending]:
@@ -62,8 +69,13 @@ class AdaptedSource:
             try:
                 take(value)
                 found += [Pending(type_, data, encode(data), src) for type_, data in drain()]
+                self._heard = self._named = True
             except Exception as error:  # noqa: BLE001 - an adapter may come from anyone: no line is lost for its fault
                 self._say.unsay()
+                if not self._named:  # it was unsaid with the line, and is true all the same
+                    opening = {"format": self.adapter.name, **({"terminal": True} if self.adapter.terminal else {})}
+                    found.append(Pending("agent.identified", opening, encode(opening), src))
+                    self._named = True
                 found.append(self._unmapped(value, frame, src, error))
         return found
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from durastream.errors import NotARecording, RecordingError, RunAmbiguous, RunLocked, RunNotFound, StoreError
+from durastream.errors import DurastreamError, NotARecording, RecordingError, RunAmbiguous, RunNotFound, StoreError
 from durastream.events import dumps
 from durastream.location import check_owner
 from durastream.spool import Spool, spools
@@ -206,10 +206,10 @@ class FolderStore:
     # removing
 
     def remove(self, run_id: str) -> None:
-        """Remove a run for good. Raises RunLocked while it is being recorded."""
+        """Remove a run for good. Raises DurastreamError while it is being recorded."""
         spool = Spool(self.folder, run_id)
         if spool.alive() or spool.agent_alive():
-            raise RunLocked(f"run {run_id} is being recorded: `durastream cancel {run_id}` first")
+            raise DurastreamError(f"run {run_id} is not over: `durastream cancel {run_id}` first")
         path = self.path(run_id)
         if path is not None:
             remove_files(path)

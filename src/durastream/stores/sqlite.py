@@ -34,6 +34,7 @@ from durastream.state import Kept, RunState, fold
 from durastream.stores.hashes import EACH, filled, is_kept, is_whole, shortened
 from durastream.stores.packed import pieces, unpack
 from durastream.stores.protocols import LONGEST_EVENT, RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
+from durastream.stores.shape import faults
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
 
@@ -612,6 +613,10 @@ class SqliteReader:
             chunk, *found = rows[0]
             yield RawChunk(stream, *found)
 
+    def schema_faults(self) -> list[str]:
+        """How its tables, indexes, views and triggers differ from those of a recording, one sentence each."""
+        return faults(self._query("select type, name, tbl_name, sql from sqlite_master"), _schema())
+
     def close(self) -> None:
         if self._open is not None:
             self._open.close()
@@ -647,7 +652,13 @@ def _open_to_read(path: str) -> sqlite3.Connection:
     try:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_EVENT)  # a row of gigabytes is an error, and not our memory
         db.execute("pragma trusted_schema=off").close()
-        db.execute("select 1 from sqlite_master").close()
+        try:
+            db.execute("select 1 from sqlite_master").close()
+        except sqlite3.DatabaseError as error:
+            if "malformed database schema" not in str(error):
+                raise
+            db.execute("pragma writable_schema=on").close()  # a broken view hides no event: what is sound is read
+            db.execute("select 1 from sqlite_master").close()
     except BaseException:
         db.close()
         raise

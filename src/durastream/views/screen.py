@@ -64,10 +64,15 @@ def render(
     return Frame([*head, *body, *foot][:height], width, room)
 
 
-def summary(state: RunState, *, width: int, run_id: str = "", note: str = "", seal: str = "") -> Frame:
-    """What stays on the screen after a view: the same sections, one below the other, as long as they are."""
+def summary(
+    state: RunState, *, width: int, run_id: str = "", note: str = "", seal: str = "", stands: str = ""
+) -> Frame:
+    """What stays on the screen after a view: the same sections, one below the other, as long as they are.
+
+    `stands` is how the run stands where more than its log is known, such as orphaned.
+    """
     now = _now(state, None)
-    lines = _head(state, now, run_id, width, 24)
+    lines = _head(state, now, run_id, width, 24, stands=stands)
     lines += natural([*sections_of_work(state, now), *sections_of_text(state)], width)
     if shown := last_lines(state):
         lines += [line(), *map(line, shown)]
@@ -130,9 +135,15 @@ def _now(state: RunState, now: float | None) -> float:
 
 
 def _head(
-    state: RunState, now: float, run_id: str, width: int, height: int, flow: tuple[float, float] | None = None
+    state: RunState,
+    now: float,
+    run_id: str,
+    width: int,
+    height: int,
+    flow: tuple[float, float] | None = None,
+    stands: str = "",
 ) -> list[Text]:
-    stands = status(state)
+    stands = stands or status(state)
     mark = MARK.get(stands, "?")
     style = "yellow" if stands in ("cancelled", "interrupted") else STYLE[mark]
     name = headline(state, run_id)
