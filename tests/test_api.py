@@ -232,7 +232,7 @@ def test_what_is_unknown_is_absent(events: Path) -> None:
 
 
 def test_an_event_that_does_not_fit_is_left_to_the_recorder_to_judge(events: Path) -> None:
-    durastream.check("c", "great")  # type: ignore[arg-type]
+    durastream.emit("quality.checked", name="c", outcome="great")
     assert parse(events.read_bytes().strip(), Src("events", 0)).type == "raw.rejected"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from durastream.cli.common import finish_orphans
-from durastream.errors import RunLocked
+from durastream.errors import DurastreamError
 from durastream.stores.folder import open_reader, remove_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning", "ignore::DeprecationWarning")
@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
     def remove_while_it_runs(self, which: int) -> None:
         known = self._one(which)
         if known.live.spool.alive() and not known.cancelled:
-            with pytest.raises(RunLocked):
+            with pytest.raises(DurastreamError, match="is not over"):
                 self.box.store.remove(known.live.run_id)
 
     @precondition(lambda self: self.over)
