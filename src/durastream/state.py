@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from durastream.emulator import Emulator
 from durastream.events import Event
 from durastream.steps import Outline, Step
+
+if TYPE_CHECKING:
+    from durastream.emulator import Emulator
 
 __all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold", "fork", "summary"]
 
@@ -358,6 +360,8 @@ class RunState:
             case "terminal.resized":
                 columns, rows = _int(data["columns"]), _int(data["rows"])
                 if self.terminal is None:
+                    from durastream.emulator import Emulator  # few runs have a terminal, and all wait for imports
+
                     self.terminal = Emulator(columns, rows)
                 else:
                     self.terminal.resize(columns, rows)
@@ -514,7 +518,10 @@ class RunState:
         state.errors = list(saved["errors"])
         state.log.extend((stream, text) for stream, text in saved["log"])
         terminal = saved.get("terminal")
-        state.terminal = Emulator.load(terminal) if terminal is not None else None
+        if terminal is not None:
+            from durastream.emulator import Emulator
+
+            state.terminal = Emulator.load(terminal)
         state.rejected = saved["rejected"]
         state.malformed = saved["malformed"]
         return state

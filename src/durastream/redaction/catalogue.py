@@ -177,9 +177,15 @@ def _quick_begun() -> _Quick:
 
 
 @cache
-def _expressions() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Of whole secrets, and of those that have begun at the end of a text. Compiled when the first text is searched."""
-    return re.compile(_alternatives(_whole)), re.compile(_alternatives(_begun))
+def _whole_expression() -> re.Pattern[str]:
+    """Of whole secrets. Compiled when the first text is searched: it takes some milliseconds."""
+    return re.compile(_alternatives(_whole))
+
+
+@cache
+def _begun_expression() -> re.Pattern[str]:
+    """Of secrets that have begun at the end of a text."""
+    return re.compile(_alternatives(_begun))
 
 
 class Rules:
@@ -237,7 +243,7 @@ class Rules:
 
     def _known_in(self, text: str) -> Iterator[Span]:
         """Those with a form of their own. In a long text only the places are searched where there may be one."""
-        whole = _expressions()[0]
+        whole = _whole_expression()
         at = done = 0
         while at < len(text):
             if len(text) - at > _SMALL:
@@ -279,7 +285,7 @@ class Rules:
             window = max(0, least - LONGEST)
             key = text.rfind("PRIVATE KEY", max(0, len(text) - _LONGEST_KEY - 100))
             window = min(window, max(0, key - 40)) if key >= 0 else window
-            match = _expressions()[1].search(text, window) if self._may_begin(text[window:]) else None
+            match = _begun_expression().search(text, window) if self._may_begin(text[window:]) else None
             if match is not None:
                 least = match.start(match.lastgroup or 0)
         if self._literals:
