@@ -112,6 +112,13 @@ class Src(NamedTuple):
     offset: int
     length: int | None = None
 
+    def end_in(self, window: bytes, at: int) -> int:
+        """How many bytes of a window, which begins at offset `at`, end with the last of these; 0 if it is beyond."""
+        end = window.find(b"\n", max(0, self.offset - at)) + 1
+        if self.length is not None:
+            end = self.offset + self.length - at
+        return end if 0 < end <= len(window) else 0
+
 
 class Event(NamedTuple):
     """One stored event. `t` is seconds since `run.started`; `hash` is the raw 32 bytes of the chain at this event."""

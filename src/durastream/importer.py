@@ -396,18 +396,12 @@ class _Pieces:
         """The bytes up to the end of those that an event came from; none when they were given out before."""
         if event.src is None or event.src.stream != self.stream or event.src.offset < self._at:
             return b""
-        _, offset, length = event.src
-        while True:
-            end = self._rest.find(b"\n", max(0, offset - self._at)) + 1
-            if length is not None:
-                end = offset + length - self._at
-            if 0 < end <= len(self._rest):
-                break
+        while not (end := event.src.end_in(self._rest, self._at)):
             more = next(iter(self._chunks), b"")
             if not more:
+                end = len(self._rest)
                 break
             self._rest += more
-        end = min(end, len(self._rest)) or len(self._rest)
         data, self._rest = self._rest[:end], self._rest[end:]
         self._at += end
         return data

@@ -228,12 +228,7 @@ class _Raw:
         """Write what was printed up to the end of this event's bytes; they may have been written for one before it."""
         if event.src is None or event.src.stream != "stdout" or (event.src.offset < self._at and not self._cut()):
             return
-        _, offset, length = event.src
-        while True:
-            line_end = self._rest.find(b"\n", max(0, offset - self._at))
-            end = offset + length - self._at if length is not None else line_end + 1
-            if end > 0 and end <= len(self._rest):
-                break
+        while not (end := event.src.end_in(self._rest, self._at)):
             more = self._next()
             if not more:
                 end = len(self._rest)
