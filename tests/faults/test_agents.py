@@ -173,16 +173,18 @@ def test_what_cannot_be_executed_is_a_failed_run(box: Box, tmp_path: Path, head:
     assert found.warnings[0].startswith(f"cannot start {script}: ")
 
 
-def test_an_agent_that_executes_itself_anew_is_the_same_agent(box: Box) -> None:
+def test_an_agent_that_executes_itself_anew_is_the_same_agent(box: Box, tmp_path: Path) -> None:
     code = (
         "import os, sys\nleft = int(sys.argv[1])\nos.write(1, b'round %d\\n' % left)\n"
-        "again = [sys.executable, '-S', '-E', '-c', sys.argv[2], str(left - 1), sys.argv[2]]\n"
+        "again = [sys.executable, '-S', '-E', '-c', sys.argv[2], str(left - 1), *sys.argv[2:]]\n"
         "if left: os.execv(sys.executable, again)\n"
-        "import time; time.sleep(0.4); sys.exit(6)"
+        "import time\nwhile not os.path.exists(sys.argv[3]): time.sleep(0.01)\nsys.exit(6)"
     )
-    live, child = box.watch(*PYTHON, "-c", code, "3", code, options=("--view", "none"))
+    gate = tmp_path / "gate"
+    live, child = box.watch(*PYTHON, "-c", code, "3", code, str(gate), options=("--view", "none"))
     eventually(lambda: b"round 0" in Path(live.spool.file("stdout")).read_bytes(), "the last round")
     assert live.spool.agent_alive()
+    gate.touch()
     assert child.wait(30) == 6
     assert box.whole(live.run_id, status="failed").raw["stdout"] == b"round 3\nround 2\nround 1\nround 0\n"
 
