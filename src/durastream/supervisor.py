@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import json
 import math
 import os
@@ -29,6 +30,8 @@ RETRY = 75
 
 GIVE_UP = 78
 """Exit code of a recorder for which starting again is no use (EX_CONFIG)."""
+
+_RECORDER = "durastream.recorder"  # it stands above this module, and is not imported by it
 
 _TICK = 0.1
 _GRACE = 10.0
@@ -71,27 +74,45 @@ def launch(
         os._exit(code)
 
 
-def spawn_recorder(spool: Spool, let_go: tuple[int, ...] = ()) -> int:
-    """Start a recorder in a process of its own, without terminal; returns its pid. The caller must have no threads."""
+def spawn_recorder(spool: Spool, *, forked: bool = False) -> int:
+    """Start a recorder in a process of its own, without terminal; returns its pid. The caller must have no threads.
+
+    With `forked` it goes on in a fork of this process, which spares it the start of an interpreter. Only for who was
+    started a moment ago: what it imports must be of the same version as what is there.
+    """
     pid = os.fork()
     if pid:
         return pid
     try:
-        for fd in let_go:
-            os.close(fd)
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in (*_FORWARDED, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        null = os.open(os.devnull, os.O_RDWR)
+        _let_go(keep=set())
         log = spool.open("recorder.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for target, fd in ((0, null), (1, log), (2, log)):
-            os.dup2(fd, target)
+        for target in (1, 2):
+            os.dup2(log, target)
         with contextlib.suppress(OSError):
             os.setsid()
+        if forked:
+            os._exit(_record(spool))
         # -P: a file named json.py in the current folder is not the recorder's business
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "durastream.recorder", spool.store, spool.run_id])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", _RECORDER, spool.store, spool.run_id])
     finally:
         os._exit(71)
+
+
+def _record(spool: Spool) -> int:
+    """Be the recorder, as if it had been executed; returns the exit code."""
+    if not sys.flags.safe_path:
+        del sys.path[0]
+    try:
+        code = importlib.import_module(_RECORDER).main([spool.store, spool.run_id])
+        sys.stderr.flush()
+    except BaseException:  # the last frame of a forked process must not return
+        sys.excepthook(*sys.exc_info())
+        raise
+    return int(code)
 
 
 class _Supervisor:
@@ -113,6 +134,7 @@ class _Supervisor:
         self.kill_at: float | None = None
         self.how: dict[str, Any] | None = None
         self.ended = False
+        self.recorded = False
         self.recorder_done = False
         self.restart_at = 0.0
         self.pause = 0.05
@@ -138,7 +160,8 @@ class _Supervisor:
         self._keep_terminal()
         if not self.recorder and not self.recorder_done and time.monotonic() >= self.restart_at:
             self.restart_at = time.monotonic() + self.pause
-            self.recorder = spawn_recorder(self.spool, let_go=(self.lock,))
+            self.recorder = spawn_recorder(self.spool, forked=not self.recorded)
+            self.recorded = True
         if select.select([wakes], [], [], _TICK)[0]:
             self._forward(os.read(wakes, 512))
         self._reap()

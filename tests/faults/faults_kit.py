@@ -186,7 +186,10 @@ class Box:
         known = set(self.store.run_ids())
         child = self.open("run", "--log", self.log, *options, "--", *command, **more)
         new = eventually(lambda: set(self.store.run_ids()) - known, "the run to begin")
-        return Live(self, new.pop()), child
+        live = Live(self, new.pop())
+        begun = lambda: live.spool.read_json("meta.json") or child.poll() is not None  # noqa: E731
+        eventually(begun, "the files of the run to be there")
+        return live, child
 
     def path(self, run_id: str) -> str:
         path = self.store.path(run_id)

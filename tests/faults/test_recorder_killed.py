@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -230,3 +231,27 @@ def test_a_line_that_was_torn_in_the_middle_is_stored_once(box: Box) -> None:
         assert found.end["status"] == "completed"
         assert {finding.code for finding in found.report.findings} <= {"hash-chain"}  # the id is part of the chain
         same_bytes(found, SMALL)
+
+
+def test_the_first_recorder_holds_nothing_of_who_started_it_and_the_next_is_a_program_of_its_own(
+    box: Box, tmp_path: Path
+) -> None:
+    """A fork has all that its parent had: a pipe that stays open in it keeps a shell waiting."""
+    gate = tmp_path / "gate"
+    script = 'echo begun; while [ ! -e "$0" ]; do sleep 0.02; done; echo ended'
+    live, child = box.watch("sh", "-c", script, str(gate), stdout=subprocess.PIPE)
+    live.reaches(3)
+    first = live.pid("recorder")
+    held = set()
+    for link in Path(f"/proc/{first}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in between
+            held.add(os.readlink(link))
+    assert all(path == os.devnull or path.startswith(box.folder) for path in held), held
+    assert not any(path.endswith("supervisor.lock") for path in held), held
+    assert os.getsid(first) == first
+    stop(first)
+    second = live.pid("recorder", other_than=first)
+    assert b"durastream.recorder" in Path(f"/proc/{second}/cmdline").read_bytes()
+    gate.touch()
+    assert child.wait(30) == 0
+    assert box.whole(live.run_id).raw["stdout"] == b"begun\nended\n"
