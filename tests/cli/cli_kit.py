@@ -27,7 +27,7 @@ from durastream.cli.ending import ended
 from durastream.events import Event
 from durastream.spool import Spool, spools
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 CLI = (sys.executable, "-P", "-m", "durastream")
 SRC = str(Path(durastream.__file__).parents[1])
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cli_kit import CLI, PATIENCE, Cli, eventually
 
+from durastream.cli.signals import Interrupts
 from durastream.spool import Spool, spools
 
 LAST = re.compile(
@@ -407,3 +408,15 @@ def test_what_was_piped_is_what_was_recorded(ds: Cli) -> None:
     done = ds.sh('$ds run -- sh -c \'for i in 1 2 3; do echo "{\\"n\\":$i}"; done\' | sha256sum')
     wanted = hashlib.sha256(b'{"n":1}\n{"n":2}\n{"n":3}\n').hexdigest()
     assert done.stdout.split()[0] == wanted
+
+
+def test_a_signal_that_comes_while_the_agent_is_being_started_is_passed_on_to_it(tmp_path: Path) -> None:
+    interrupts = Interrupts()
+    with interrupts.handled():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        spool = Spool.create(str(tmp_path), {})
+        assert spool.size("control") == 0
+        interrupts.begin(spool)
+    asked = [json.loads(line) for line in Path(spool.file("control")).read_text().splitlines()]
+    assert [(each["signal"], each["by"]) for each in asked] == [("SIGINT", "ctrl-c"), ("SIGTERM", "signal")]

@@ -120,7 +120,7 @@ def test_a_terminal_that_closes_detaches_and_the_run_goes_on(ds: Cli) -> None:
         terminal.until("up")
         run_id = ds.run_id()
         terminal.hang_up()
-        terminal.process.wait(30)
+        terminal.process.wait(60)
         assert ds.show(run_id)["status"] == "running"
         (ds.folder / "1").touch()
         (ds.folder / "2").touch()

@@ -33,7 +33,7 @@ from durastream.verify import Checker, Kept, Report, cut_points
 
 CLI = (sys.executable, "-P", "-m", "durastream")
 PYTHON = (sys.executable, "-S", "-E")
-PATIENCE = 30.0
+PATIENCE = 60.0
 ONE_CORE = ("taskset", "-c", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
 """strace and who is traced wait for each other at each call: four times as fast on one core as on two."""
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -448,7 +448,7 @@ def broken(spool: Spool, acks: Path, call: str, fault: str, *, paths: Sequence[s
             assert b"attached" in tracer.stderr.readline()
             child.stdin.write(b"go\n")
             child.stdin.close()
-            code = child.wait(30)
+            code = child.wait(60)
             tracer.stderr.read()
     return code
 

@@ -226,7 +226,7 @@ def shutdowns(kind: str, log: str, count: int, seed: int, mode: str = "honest") 
                     fcntl.ioctl(fd, _SHUTDOWN, struct.pack("<I", _NO_LOG_FLUSH))
                     os.close(fd)
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        child.wait(5)
+                        child.wait(60)
                     child.kill()
                 late = acknowledged(at / "acks") - told
             with _mounted(at / "image", at / "mnt", kind) as mounted:

@@ -86,7 +86,7 @@ def test_a_forked_child_does_not_keep_the_run_of_a_dead_program_alive(box: Box, 
 
 def test_a_program_that_ends_leaves_a_finished_recording(box: Box, tmp_path: Path) -> None:
     child = program(box, tmp_path / "told", 3000)
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     (run_id,) = box.store.run_ids()
     assert counted(box, run_id, "completed") == 3000
     assert spools(box.folder) == []
@@ -98,7 +98,7 @@ def test_a_recording_that_is_removed_while_its_program_runs_is_made_anew(box: Bo
     (run_id,) = box.store.run_ids()
     Live(box, run_id).reaches(500)
     os.unlink(box.path(run_id))
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     assert counted(box, run_id, "completed") == 3000
 
 
@@ -106,7 +106,7 @@ def test_a_signal_that_ends_the_program_ends_its_run(box: Box, tmp_path: Path) -
     child = program(box, tmp_path / "told", 1_000_000)
     eventually(lambda: (tmp_path / "told").exists() and (tmp_path / "told").stat().st_size, "the program to write")
     stop(child.pid, signal.SIGINT)
-    child.wait(30)
+    child.wait(60)
     (run_id,) = box.store.run_ids()
     found = box.look(run_id)
     assert found.end["exit_code"] == 130

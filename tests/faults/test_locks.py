@@ -62,7 +62,7 @@ def test_lock_files_that_nobody_holds_do_not_block(box: Box) -> None:
 
 def test_the_agent_and_what_it_starts_do_not_keep_the_locks(box: Box) -> None:
     live, child = box.watch("sh", "-c", "sleep 30 & echo $!", options=("--view", "none"))
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     left = int(box.whole(live.run_id).raw["stdout"])
     assert not live.spool.alive()
     stop(left)

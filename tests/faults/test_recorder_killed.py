@@ -253,5 +253,5 @@ def test_the_first_recorder_holds_nothing_of_who_started_it_and_the_next_is_a_pr
     second = live.pid("recorder", other_than=first)
     assert b"durastream.recorder" in Path(f"/proc/{second}/cmdline").read_bytes()
     gate.touch()
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     assert box.whole(live.run_id).raw["stdout"] == b"begun\nended\n"

@@ -117,7 +117,7 @@ def test_a_recording_that_vanishes_under_its_recorder_is_made_anew_from_the_spoo
         os.replace(path + ".new", path)
     live.pid("recorder", other_than=recorder)
     gate.touch()
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     found = box.whole(live.run_id, written(count))
     if how != "replaced":
         assert f"{path} was removed, moved or replaced while it was written" in found.warnings
@@ -142,7 +142,7 @@ def test_a_recording_that_is_cut_short_under_its_recorder_is_kept_beside_and_mad
     cut_short(path)
     eventually(lambda: os.path.exists(path + ".damaged") or not live.spool.exists(), "it to be noticed")
     gate.touch()
-    assert child.wait(30) == 0
+    assert child.wait(60) == 0
     found = box.whole(live.run_id, written(1200))
     assert any("while it was written" in text for text in found.warnings)
     assert os.path.exists(path + ".damaged")
@@ -186,7 +186,7 @@ def test_a_recorder_that_dies_of_a_mapped_file_that_was_cut_short_is_followed_by
         live, child = box.watch(*steady(1200, pause=0.03), options=("--view", "none"))
         live.reaches(100)
         os.truncate(box.path(live.run_id) + "-shm", 0)
-        assert child.wait(30) == 0
+        assert child.wait(60) == 0
         box.whole(live.run_id, written(1200))
     finally:
         box.sweep()

@@ -57,7 +57,7 @@ def test_the_recorder_goes_on_without_its_supervisor_and_ends_with_an_unknown_st
     stop(live.pid("supervisor"))
     assert process_token(agent), "the agent lives on"
     gate.touch()
-    assert child.wait(30) == 125
+    assert child.wait(60) == 125
     found = box.whole(live.run_id, written(COUNT), status="unknown")
     assert "exit_code" not in found.end
     assert "signal" not in found.end
@@ -147,7 +147,7 @@ def test_two_recoveries_at_once_record_a_run_once(box: Box) -> None:
     wrote = written(6000)
     spool = prepared(box, wrote)
     pair = [box.open("recover", spool.run_id, stderr=subprocess.PIPE) for _ in range(3)]
-    assert [child.wait(30) for child in pair] == [0, 0, 0]
+    assert [child.wait(60) for child in pair] == [0, 0, 0]
     assert not box.whole(spool.run_id, wrote).of("run.resumed")
 
 

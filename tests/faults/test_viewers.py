@@ -39,7 +39,7 @@ def test_many_viewers_that_are_killed_and_stopped_do_not_touch_the_run(box: Box)
     assert child.wait(60) == 3
     for number, viewer in enumerate(viewers):
         if number % 4 > 1:
-            assert viewer.wait(30) == 3, "who just watches sees the run's end"
+            assert viewer.wait(60) == 3, "who just watches sees the run's end"
         elif number % 4 == 1:
             stop(viewer.pid)
     found = box.whole(live.run_id, written(count), status="failed")
@@ -61,7 +61,7 @@ def test_a_file_that_a_stopped_viewer_kept_open_is_settled_later(tmp_path: Path)
         eventually(lambda: _opened(viewer.pid, box.path(live.run_id)), "the viewer to have it open")
         stop(viewer.pid, signal.SIGSTOP)
         stop(live.agent)
-        assert child.wait(30) == 137
+        assert child.wait(60) == 137
         assert wal.exists()
         box.whole(live.run_id, status="interrupted")
         stop(viewer.pid)
@@ -89,7 +89,7 @@ def test_a_viewer_whose_output_is_closed_just_leaves(box: Box) -> None:
     assert viewer.stdout is not None
     viewer.stdout.readline()
     viewer.stdout.close()
-    assert viewer.wait(30) == 128 + signal.SIGPIPE
+    assert viewer.wait(60) == 128 + signal.SIGPIPE
     live.ends()
     assert not box.whole(live.run_id, written(600)).of("run.resumed")
 
@@ -99,7 +99,7 @@ def test_the_output_of_run_may_be_closed_and_the_run_goes_on(box: Box) -> None:
     assert child.stdout is not None
     child.stdout.readline()
     child.stdout.close()
-    assert child.wait(30) == 128 + signal.SIGPIPE
+    assert child.wait(60) == 128 + signal.SIGPIPE
     live.ends()
     box.whole(live.run_id, written(600))
 
@@ -191,4 +191,4 @@ def test_no_view_shows_what_is_not_stored(box: Box) -> None:
     stored = [event.line() for event in box.look(live.run_id).events]
     assert [line.rstrip("\n") for line in shown[:-1]] == stored[: len(shown) - 1]
     assert recover(live.spool)
-    assert viewer.wait(30) in (0, 125)
+    assert viewer.wait(60) in (0, 125)

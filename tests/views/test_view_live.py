@@ -343,7 +343,7 @@ def test_keys_come_by_name_and_what_has_none_is_dropped(typed: tuple[int, Keys])
     master, keys = typed
     assert keys.read() == []
     os.write(master, b"x\x1b[A\x1b[dq\x1bOC\x1b]0;q\x07\x1b[5~\t\x7f\x1b[1;2C\x1b[24~" + "é\r".encode())
-    keys.wait(5)
+    keys.wait(60)
     assert keys.read() == ["x", "up", "q", "right", "pgup", "tab", "backspace", "]", "é", "enter"]
     os.close(master)
     assert keys.read() == ["\x04"]
@@ -352,13 +352,13 @@ def test_keys_come_by_name_and_what_has_none_is_dropped(typed: tuple[int, Keys])
 def test_escape_is_a_key_unless_more_comes_behind_it(typed: tuple[int, Keys]) -> None:
     master, keys = typed
     os.write(master, b"\x1b")
-    keys.wait(5)
+    keys.wait(60)
     assert [keys.read(), keys.read(), keys.read()] == [[], ["esc"], []]
     os.write(master, b"a\x1b")
-    keys.wait(5)
+    keys.wait(60)
     assert keys.read() == ["a"]
     os.write(master, b"[B")
-    keys.wait(5)
+    keys.wait(60)
     assert keys.read() == ["down"]
 
 

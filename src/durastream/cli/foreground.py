@@ -30,40 +30,55 @@ _LIMIT_REACHED = 124  # as of timeout(1)
 
 def run(request: Request) -> int:
     """Start, watch, and return the exit code for the process."""
+    if request.detach:
+        return _print_id(_start(request).spool.run_id)
+    interrupts = Interrupts()
+    started: Started | None = None
+    try:
+        with interrupts.handled():
+            started = _start(request)
+            interrupts.begin(started.spool)
+            return _watch(started, request, interrupts)
+    except Detached as left:
+        assert started is not None
+        _tell_detached(started)
+        return left.code
+    except OSError as error:
+        if started is None or error.filename is not None:
+            raise  # of a file, not of what we write to
+        return _cannot_write(started.spool.run_id, error)
+
+
+def _start(request: Request) -> Started:
     started = launch(request)
     if started.warning is not None:
         say(started.warning)
-    if request.detach:
-        return _print_id(started.spool.run_id)
+    return started
+
+
+def _watch(started: Started, request: Request, interrupts: Interrupts) -> int:
+    """Show the run until its end, or until the person leaves."""
     view = request.view
     if view == "auto" and not sys.stdout.isatty():
         view = "raw"
-    interrupts = Interrupts(started.spool)
-    run_id = started.spool.run_id
-    try:
-        with interrupts.handled():
-            if view == "raw":
-                _pass_through(started)
-            elif view != "none":
-                from durastream.cli.watch import watch_run
+    if view == "raw":
+        _pass_through(started)
+    elif view != "none":
+        from durastream.cli.watch import watch_run
 
-                with contextlib.suppress(NotARecording):  # the recorder could not even begin: `conclude` says why
-                    left = watch_run(
-                        started.spool, view, interrupts, timestamps=request.timestamps, links=request.links
-                    )
-                    if left and not _agent_over(started):
-                        say(f"detached: run {run_id} goes on: durastream attach {run_id}")
-                        return 0
-            _wait(started)
-            limits = {"max-bytes": request.max_bytes, "max-duration": request.max_duration}
-            return conclude(started.spool, strict=request.strict, limits=limits)
-    except Detached as left:
-        say(f"detached: run {run_id} goes on: durastream attach {run_id}")
-        return left.code
-    except OSError as error:
-        if error.filename is not None:
-            raise  # of a file, not of what we write to
-        return _cannot_write(run_id, error)
+        with contextlib.suppress(NotARecording):  # the recorder could not even begin: `conclude` says why
+            left = watch_run(started.spool, view, interrupts, timestamps=request.timestamps, links=request.links)
+            if left and not _agent_over(started):
+                _tell_detached(started)
+                return 0
+    _wait(started)
+    limits = {"max-bytes": request.max_bytes, "max-duration": request.max_duration}
+    return conclude(started.spool, strict=request.strict, limits=limits)
+
+
+def _tell_detached(started: Started) -> None:
+    run_id = started.spool.run_id
+    say(f"detached: run {run_id} goes on: durastream attach {run_id}")
 
 
 def _print_id(run_id: str) -> int:

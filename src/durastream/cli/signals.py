@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from durastream.spool import Spool
@@ -24,11 +24,21 @@ class Detached(Exception):
 
 
 class Interrupts:
-    """Turns what is done to this process into requests to the run's supervisor."""
+    """Turns what is done to this process into requests to the run's supervisor.
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    The handlers are there before the run is: what comes while the agent is being started is passed on by `begin`.
+    """
+
+    def __init__(self) -> None:
+        self._spool: Spool | None = None
+        self._early: list[int] = []
         self._step = 0
+
+    def begin(self, spool: Spool) -> None:
+        """The run is there. Raises Detached when the terminal is not any more."""
+        self._spool = spool
+        for number in self._early:
+            signal.raise_signal(number)
 
     def interrupt(self) -> str:
         """Pass Ctrl-C on: SIGINT, then SIGTERM, then SIGKILL. Returns what to tell the person."""
@@ -39,12 +49,19 @@ class Interrupts:
         return f"sent {name}" + (f"; Ctrl-C again sends {following}" if following else "")
 
     def _ask(self, name: str, by: str) -> None:
+        assert self._spool is not None
         with contextlib.suppress(OSError):  # the run is over, and its spool gone
             self._spool.request(act="signal", signal=name, by=by)
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
         """Install the handlers for the time of a foreground run. A view may take Ctrl-C over, to show what was sent."""
+
+        def caught(number: int, frame: FrameType | None) -> None:
+            if self._spool is None:
+                self._early.append(number)
+            else:
+                handlers[number](number, frame)
 
         def passed_on(number: int, frame: FrameType | None) -> None:
             self._ask(signal.Signals(number).name, "signal")
@@ -57,15 +74,15 @@ class Interrupts:
         def hung_up(number: int, frame: FrameType | None) -> None:
             raise Detached(128 + number)
 
-        handlers = {
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
             signal.SIGINT: interrupted,
             signal.SIGTERM: passed_on,
             signal.SIGQUIT: passed_on,
             signal.SIGHUP: hung_up,
         }
         before = {
-            number: signal.signal(number, handler)
-            for number, handler in handlers.items()
+            number: signal.signal(number, caught)
+            for number in handlers
             if signal.getsignal(number) != signal.SIG_IGN  # as nohup wants it, and a shell of its background jobs
         }
         try:
