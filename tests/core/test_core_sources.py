@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import pytest
 from core_kit import FORBIDDEN
@@ -322,6 +323,65 @@ REJECTED: list[tuple[bytes, str]] = [
         for name in sorted(RESERVED - {"run.completed"} | {"run.declared"})
     ],
 ]
+
+
+heads = st.sampled_from(
+    [
+        '{"type":"text.delta","data":{"message_id":"answer","text":"',
+        '{"type":"text.delta","data":{"message_id":"answer","text":"',
+        '{"type":"text.delta","data":{"message_id":"answer","text":"',
+        '{"type": "text.delta", "data": {"message_id": "answer", "text": "',
+        '{"type":"text.delta","data":{"message_id":"another one","text":"',
+        '{"type":"text.delta","data":{"message_id":"#x","text":"',
+        '{"type":"text.delta","data":{"message_id":"","text":"',
+        '{"type":"text.delta","data":{"message_id":"caf\u00e9 \\u0041","text":"',
+        '{"type":"text.delta","data":{"text":"x","message_id":"',
+        '{"data":{"message_id":"answer","text":"x"},"type":"text.delta","more":{"x":"',
+        '[{"type":"text.delta","data":{"message_id":"answer","text":"',
+    ]
+).map(str.encode)  # fmt: skip
+inner = st.lists(
+    st.sampled_from(
+        [
+            b"a", b",", b'\\"', b"\\n", b"\\\\", b"\\/", b"\\u0041", b"\\u001b", b"\\u2028", b"\\ud83d\\ude00",
+            "\u00e9\u2028\U0001f642\u0301".encode(), b"\x7f", b"Infinity", b"]", b"{", b"1e999", b"}}",
+        ]
+    ) | st.sampled_from(
+        [b'"', b"\\", b'","', b'",["', b'"],"', b'":"', b"\\ud800", b"\xff", b"\xe2\x82", b"\t", b"\x00", b"\r", b'"}}']
+    ),
+    max_size=5,
+).map(b"".join)  # fmt: skip
+tails = st.sampled_from(
+    [b'"}}', b'"}}', b'"}}', b'"}}', b'"}} ', b'"}}\r', b'"},"more":1}', b'","text":"y"}}', b'"}', b"}}"]
+)
+delta_lines = st.tuples(heads, inner, tails).map(b"".join) | st.sampled_from(
+    [GOOD, GOOD, OTHER, RESERVED_LINE, b"", b"?"]
+)
+
+
+@given(st.lists(delta_lines, max_size=12), st.lists(st.integers(0, 10_000), max_size=4), st.booleans())
+@example([GOOD, GOOD.replace(b"Hel", b'a","b'), GOOD.replace(b"Hel", b"c\\"), GOOD], [], True)
+@example([GOOD, *(GOOD.replace(b"Hel", each) for each in (b'a",["b', b"c", b'd"],"e')), GOOD], [], True)
+@example([GOOD, GOOD.replace(b"Hel", b"\xe2\x80\xa8 and \x7f"), OTHER, GOOD, GOOD], [], True)
+@example([OTHER, GOOD[:-1] + b',"x":2}', GOOD, GOOD.replace(b"answer", b"other"), GOOD], [], True)
+def test_lines_that_are_read_together_are_the_same_events_as_one_by_one(
+    lines: list[bytes], places: list[int], strict: bool
+) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    with mock.patch.object(native_module, "_BRIEF", 1 << 40):
+        one_by_one = fed(NativeSource("events", 5, strict=strict), [data])
+    with mock.patch.object(native_module, "_BRIEF", 0):
+        assert fed(NativeSource("events", 5, strict=strict), [data]) == one_by_one
+        assert fed(NativeSource("events", 5, strict=strict), cut_up(data, places)) == one_by_one
+
+
+def test_most_lines_of_an_agent_that_streams_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaced = json.dumps({"type": "text.delta", "data": {"message_id": "answer", "text": "Hel\nlo é"}}).encode()
+    monkeypatch.setattr(NativeSource, "_each", lambda *_: pytest.fail("read one by one"))
+    for line in (GOOD, spaced):
+        data = (line + b"\n") * 50
+        found = NativeSource("events", 0, strict=True).feed(data)
+        assert [pending.src for pending in found] == [Src("events", at * (len(line) + 1)) for at in range(50)]
 
 
 class TestNative:

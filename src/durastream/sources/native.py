@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from durastream.events import RESERVED, TYPES, Pending, Src, escape_terminal, valid_type
 from durastream.sources.decode import decode_leniently, encode, rejected
+from durastream.sources.deltas import together
 from durastream.sources.log import log_line
 from durastream.vocabulary import VALIDATORS, check
 
@@ -16,6 +17,7 @@ __all__ = ["NativeSource", "claimed"]
 
 _LONGEST = 32 << 20
 _GIANT = 4 << 20
+_BRIEF = 1000
 _STORED = 99 << 20  # readers take 100 MiB for a whole event
 _Judge = Callable[[dict[str, Any]], object]
 
@@ -46,13 +48,45 @@ class NativeSource:
             self._parts.append(data)
             self._size += len(data)
             return []
-        lines = b"".join((*self._parts, data)).split(b"\n")
+        block, newline, rest = b"".join((*self._parts, data)).rpartition(b"\n")
+        block += newline
         giant = self._size > _GIANT  # escapes make six bytes of one: such a line goes the way where that is looked at
-        rest = lines.pop()
         self._parts = [rest] if rest else []
         self._size = len(rest)
+        if giant:
+            found = self._each(block, self._offset, {})
+        elif len(block) < _BRIEF:
+            found = self._each(block, self._offset, _judges)
+        else:
+            found = self._most_together(block)
+        self._offset += len(block)
+        if self._size >= _LONGEST:
+            found += self._give_up()
+        return found
+
+    def _most_together(self, block: bytes) -> list[Pending]:
+        """The events of many lines."""
+        try:
+            read = together(block, self.stream, self._offset)
+        except ValueError:
+            read = None
+        if read is None:
+            return self._each(block, self._offset, _judges)
+        pieces, others = read
         found: list[Pending] = []
-        offset, stream, judges, make = self._offset, self.stream, {} if giant else _judges, tuple.__new__
+        done = 0
+        for behind, offset, lines in others:
+            found += pieces[done:behind]
+            found += self._each(lines, offset, _judges)
+            done = behind
+        return found + pieces[done:]
+
+    def _each(self, block: bytes, offset: int, judges: dict[str, _Judge]) -> list[Pending]:
+        """The events of lines, read one by one."""
+        found: list[Pending] = []
+        stream, make = self.stream, tuple.__new__
+        lines = block.split(b"\n")
+        lines.pop()
         for line in lines:  # the hot path: what is valid is decoded, judged and encoded here, without a further call
             try:
                 raw = from_json(line, allow_inf_nan=False)
@@ -69,9 +103,6 @@ class NativeSource:
                 if line and not line.isspace():
                     found.append(self._event(line, Src(stream, offset)))
             offset += len(line) + 1
-        self._offset = offset
-        if self._size >= _LONGEST:
-            found += self._give_up()
         return found
 
     def close(self) -> list[Pending]:
