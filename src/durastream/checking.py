@@ -16,11 +16,14 @@ from durastream.spool import STREAMS
 from durastream.state import RunState
 from durastream.stores import Reader
 from durastream.stores.sqlite import SqliteReader
+from durastream.stretch import condense
 from durastream.verify import Checker, Kept, Report, cut_points
 
 __all__ = ["check"]
 
 _SNAPSHOTS = 3
+_STRETCH = 5000
+_FEW = 1000
 _PIECE = 1 << 20
 
 
@@ -47,8 +50,7 @@ def check(
         budgets=policy.budgets,
         required=policy.required_checks,
     )
-    for batch in read_all(reader, whole=False):
-        checker.take(batch)
+    _read(reader, checker)
     files = _files(checker.state) if policy.artifacts else None
     report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader, whole=False))
     found = [*report.findings, *run_fields(reader, checker.state)]
@@ -67,6 +69,19 @@ def check(
     for fault in signature_faults(*signed, report.run_id, report.seal) if signed is not None else ():
         asked.append(Finding("signature", fault))
     return report._replace(findings=[*asked, *policy.chosen(found)])
+
+
+def _read(reader: Reader, checker: Checker) -> None:
+    """Give the checker all events: in stretches as long as nothing is wrong, and as they are where it may be."""
+    while True:
+        most = checker.until(_STRETCH)
+        rows = reader.rows(checker.seq, most) if most >= _FEW else []
+        stretch = condense(checker.hash, checker.seq + 1, rows) if rows else None
+        if stretch is None or not checker.take_stretch(stretch):
+            events = reader.read(checker.seq, max(most, _FEW), whole=False)
+            if not events:
+                return
+            checker.take(events)
 
 
 def _files(state: RunState) -> dict[str, tuple[int, str] | None]:

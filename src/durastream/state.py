@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from durastream.events import Event
 from durastream.steps import Outline, Step
+from durastream.stretch import Pieces
 
 if TYPE_CHECKING:
     from durastream.emulator import Emulator
@@ -335,10 +336,16 @@ class RunState:
             if self.malformed_seq is None:
                 self.malformed_seq = seq
 
-    def extend(self, message_id: str, text: str, last: Event) -> None:
-        """Take pieces of one message that follow each other in the log, put together; `last` is the last of them."""
-        self.seq, self.ts, self.t = last.seq, last.ts, last.t
-        self._message(message_id).append(text)
+    def extend(self, pieces: Pieces) -> None:
+        """Take pieces of one message that follow each other in the log, put together."""
+        _, text, self.seq, self.ts, self.t, _ = pieces
+        self._message(pieces.message_id).append(text)
+
+    def drain(self) -> None:
+        """Take the text of all messages out of memory; it goes on being counted."""
+        for message in self.messages.values():
+            message.drain()
+        self.reasoning.drain()
 
     def _message(self, message_id: str) -> Message:
         message = self.messages.get(message_id)

@@ -172,6 +172,9 @@ class MemoryReader:
         rows = [row for batch in self._recording.batches for row in batch.rows if row[0] > after]
         return [loads(body, digest) for _, body, digest in rows[:limit]]
 
+    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        return []
+
     def state(self, upto: int | None = None) -> RunState:
         upto = self.head().seq if upto is None else upto
         near = max((seq for seq in self.snapshots() if seq <= upto), default=0)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream import answer
@@ -22,6 +20,7 @@ from durastream.rules.policy import Policy
 from durastream.rules.reconcile import artifacts, reconcile
 from durastream.rules.visibility import visibility
 from durastream.state import RunState, fork, summary
+from durastream.stretch import Pieces, Places, Stretch, joined
 
 __all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "verify"]
 
@@ -98,17 +97,57 @@ class Checker:
         self._coverage = {name: Coverage(name, raw) for name, raw in (streams or {}).items()}
         self._packets: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
 
+    @property
+    def seq(self) -> int:
+        """The number of the last event that was taken."""
+        return self._log.seq
+
+    @property
+    def hash(self) -> bytes:
+        """The hash that the chain has there."""
+        return self._log.hash
+
+    def until(self, most: int) -> int:
+        """How many of the next events may come as one stretch: states are compared at the end of one."""
+        stops = [*self._cuts[-1:], *self._snapshots]
+        return min([most, *(stop - self.seq for stop in stops if stop > self.seq)])
+
+    def take_stretch(self, stretch: Stretch) -> bool:
+        """Check and fold the next events, condensed; False, and nothing is taken, when they do not simply go on.
+
+        Then, or when there is no stretch to be made of them, `take` says of the same events what does not hold.
+        """
+        if not self._log.follows(stretch):
+            return False
+        self._log.pass_over(stretch)
+        self._fold(stretch.parts, stretch.last)
+        for name, coverage in self._coverage.items():
+            if name in stretch.places:
+                coverage.take_many(stretch.places[name])
+        self._drain()
+        return True
+
     def take(self, events: Sequence[Event]) -> None:
         """Check and fold the next events."""
         self._log.take(events)
         for part in self._parts(events):
-            self._fold(part)
-        if self._coverage:
-            for name, coverage in self._coverage.items():
-                coverage.take_many([event for event in events if event[5] is not None and event[5][0] == name])
-        for message in self.state.messages.values():
-            message.drain()
-        self.state.reasoning.drain()
+            if not part:
+                continue
+            if part[0].type == "run.completed" and not self._packets:
+                self._packets.append((part[0].seq, part[0].data, self._packet(part[0].data)))
+            self._fold(joined(part), part[-1].seq)
+        for name, coverage in self._coverage.items():
+            mine = [(event[0], event[5]) for event in events if event[5] is not None and event[5][0] == name]
+            lengths = [src[2] for _, src in mine]
+            lined = lengths.count(None) == len(lengths)
+            coverage.take_many(Places([e[0] for e in mine], [src[1] for _, src in mine], None if lined else lengths))
+        self._drain()
+
+    def _drain(self) -> None:
+        """Let go of text that was folded."""
+        self.state.drain()
+        if self._joined is not None:
+            self._joined.drain()
 
     def _parts(self, events: Sequence[Event]) -> Iterable[Sequence[Event]]:
         """The events up to each place where states are compared, then the rest: nearly always all of them."""
@@ -128,24 +167,19 @@ class Checker:
                 start = at + 1
         yield events[start:]
 
-    def _fold(self, events: Sequence[Event]) -> None:
-        if not events:
-            return
-        if events[0].type == "run.completed" and not self._packets:
-            self._packets.append((events[0].seq, events[0].data, self._packet(events[0].data)))
-        for part in _runs(events):
+    def _fold(self, parts: Iterable[Event | Pieces], seq: int) -> None:
+        """Fold events up to this one, and compare states if this is a place for it."""
+        for part in parts:
             if isinstance(part, Event):
                 self.course.follow((part,), self.state)
                 if self._joined is not None:
                     self._joined.apply(part)
                 continue
-            first, text, moments, last = part
-            for t, late_, count, seq in moments:
-                self.course.seen(t, count, seq, late=late_)
-            for state in (self.state, self._joined):
-                if state is not None:
-                    state.extend(first.data["message_id"], text, last)
-        seq = events[-1].seq
+            for t, late_, count, first in part.moments:
+                self.course.seen(t, count, first, late=late_)
+            self.state.extend(part)
+            if self._joined is not None:
+                self._joined.extend(part)
         if seq in self._snapshots:
             self._compare_snapshot(seq, self._snapshots.pop(seq))
         if self._cuts and self._cuts[-1] <= seq:
@@ -313,46 +347,6 @@ class Checker:
                 self.found("raw", message, self._log.ended)
             elif stream in sums and (named.get("length"), named.get("sha256")) != (length, sha256):
                 self.found("raw", f"the raw bytes kept of {stream} are not those that were recorded", self._log.ended)
-
-
-_Moment = tuple[float, bool, int, int]
-"""A second of the run, whether it is only that of a late reading, how many events came then, and the first of them."""
-
-_Run = tuple[Event, str, list[_Moment], Event]
-"""Pieces of one message that follow each other: the first, all of their text, when they were seen, the last."""
-
-
-def _runs(events: Sequence[Event]) -> Iterator[Event | _Run]:
-    """The events in order, pieces of one message put together: nine of ten events, folded as one."""
-    start = 0
-    message_id: str | None = None
-    texts: list[str] = []
-    for at, event in enumerate(events):
-        if event[3] == "text.delta":
-            data = event[4]
-            text, named = data.get("text"), data.get("message_id")
-            if type(text) is str and type(named) is str:
-                if named != message_id:
-                    if texts:
-                        yield events[start], "".join(texts), _moments(events[start:at]), events[at - 1]
-                    start, message_id, texts = at, named, []
-                texts.append(text)
-                continue
-        if texts:
-            yield events[start], "".join(texts), _moments(events[start:at]), events[at - 1]
-            message_id, texts = None, []
-        yield event
-    if texts:
-        yield events[start], "".join(texts), _moments(events[start:]), events[-1]
-
-
-def _moments(events: Sequence[Event]) -> list[_Moment]:
-    """When these were seen; one moment for all of a batch."""
-    moments = []
-    for (t, late_), same in groupby((event for event in events if event[5] is not None), key=itemgetter(2, 6)):
-        together = list(same)
-        moments.append((t, late_, len(together), together[0].seq))
-    return moments
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from durastream.errors import RecordingError
-from durastream.events import Event, Src
+from durastream.events import Src
 from durastream.rules.finding import Finding
+from durastream.stretch import Places
 
 __all__ = ["Coverage"]
 
@@ -57,19 +58,26 @@ class Coverage:
             self._beyond = (seq, end)
         self._start, self._at = offset, end
 
-    def take_many(self, events: Sequence[Event]) -> None:
-        """The places of the next events of this stream; line after line, as nearly all are, at once."""
-        offsets = [event[5][1] for event in events if event[5] is not None and event[5][2] is None]
-        if len(offsets) == len(events) > 1 and offsets[0] == self._at and self._reach(offsets[-1]):
+    def take_many(self, places: Places) -> None:
+        """The places of the next events; line after line, or piece after piece, as nearly all are, at once."""
+        seqs, offsets, lengths = places
+        if len(offsets) > 1 and offsets[0] == self._at and self._follows(offsets, lengths):
+            seqs, offsets, self._at = seqs[-1:], offsets[-1:], offsets[-1]
+            lengths = None if lengths is None else lengths[-1:]
+        for at, seq in enumerate(seqs):
+            self.take(seq, Src(self.stream, offsets[at], None if lengths is None else lengths[at]))
+
+    def _follows(self, offsets: Sequence[int], lengths: Sequence[int | None] | None) -> bool:
+        """Whether each of these places, which are all there, begins where the one before it ends."""
+        if not self._reach(offsets[-1]):
+            return False
+        if lengths is None:
             start = self._at - self._window_at
             lines = self._window[start : offsets[-1] - self._window_at].split(b"\n")
-            starts = accumulate([len(line) + 1 for line in lines[:-1]], initial=self._at)
-            if not lines[-1] and list(starts) == offsets:
-                events = events[-1:]
-                self._at = offsets[-1]
-        for event in events:
-            if event[5] is not None:
-                self.take(event[0], event[5])
+            ends = accumulate([len(line) + 1 for line in lines[:-1]], initial=self._at)
+            return not lines[-1] and list(ends) == offsets
+        sizes = [length for length in lengths if length]
+        return len(sizes) == len(offsets) and list(accumulate(sizes[:-1], initial=self._at)) == offsets
 
     def _skip(self, offset: int, seq: int | None) -> None:
         """Pass over bytes without an event: a blank line is none."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from durastream.events import TYPES, Event, genesis, show_hash
 from durastream.rules.course import Course, by_durastream
 from durastream.rules.finding import Finding, counted
+from durastream.stretch import Stretch
 
 __all__ = ["Log", "rejected"]
 
@@ -62,6 +63,25 @@ class Log:
                 self._special(event)
                 ended = self.ended
         self.seq, self._t, self.hash, self._broken = seq, t, digest, broken
+
+    def follows(self, stretch: Stretch) -> bool:
+        """Whether a stretch goes on where this stands, with nothing before it that would have to be told of it."""
+        return (
+            not self._broken
+            and self.ended is None
+            and (stretch.first, stretch.before) == (self.seq + 1, self.hash)
+            and stretch.began >= self._t
+        )
+
+    def pass_over(self, stretch: Stretch) -> None:
+        """Take a stretch that follows: what is left to look at are its events."""
+        for part in stretch.parts:
+            if type(part) is Event:
+                if part.late:
+                    self._read_late(part.seq)
+                if part.type not in _PLAIN or part.seq == 1:
+                    self._special(part)
+        self.seq, self._t, self.hash = stretch.last, stretch.t, stretch.hash
 
     def _found(self, code: str, message: str, seq: int | None = None) -> None:
         if len(self.findings) < _MOST:

@@ -333,6 +333,9 @@ class JsonlReader:
                     break
         return found
 
+    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        return []
+
     def state(self, upto: int | None = None) -> RunState:
         state = RunState()
         while upto is None or state.seq < upto:

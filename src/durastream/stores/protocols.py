@@ -153,6 +153,12 @@ class Reader(Protocol):
         Without `whole` each has its hash as it is kept, which may be the first bytes of it: a fold needs none.
         """
 
+    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """The rows of the same events as they are stored, for `condense`: seq, UTF-8 of the body, hash as it is kept.
+
+        Empty where that is not known without looking closer, which `read` does.
+        """
+
     def state(self, upto: int | None = None) -> RunState:
         """The state after event `upto`, or after the last, by the quickest way there is."""
 

@@ -257,6 +257,10 @@ _NO_TEXT = """select body from log where seq > ? and seq <= ? and
 (seq = ? or substr(body, instr(body, '"type":"') + 8, 11) not in ('text.delta"', 'reasoning.d')) order by seq"""
 
 
+_ROWS = """select seq, cast(body as blob), hash from log
+where seq > ? and typeof(body) = 'text' and typeof(hash) = 'blob' and length(hash) in (4, 32) order by seq limit ?"""
+
+
 class SqliteReader:
     """Reads a `.db` recording, finished or while it is written. Opens when asked something, `close` lets go."""
 
@@ -391,6 +395,13 @@ class SqliteReader:
             if found or not rows:
                 return found
             after = rows[-1][0]  # none of these can be read: what is behind them can
+
+    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        try:
+            rows = self._db.execute(_ROWS, (after, limit)).fetchall()
+        except _BROKEN:
+            return []
+        return rows if rows and rows[-1][0] == after + len(rows) else []
 
     def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
         if rows and is_whole(rows[-1][2]):
