@@ -29,6 +29,7 @@ __all__ = [
     "dumps",
     "encode_string",
     "escape_terminal",
+    "fields_many",
     "genesis",
     "loads",
     "loads_many",
@@ -244,12 +245,32 @@ def loads_many(rows: Iterable[tuple[str, bytes]]) -> list[Event]:
         srcs = [None if place is None else _where(place) for place in places]
     except (ValueError, TypeError, KeyError, AttributeError):
         return [_event(raw, body, digest) for raw, (body, digest) in zip(raws, rows, strict=True)]
-    kinds = [set(map(type, column)) for column in (seqs, tss, ts, types, datas)]
-    if kinds != _KINDS or not (min(ts) > -_LONGEST_RUN and max(ts) < _LONGEST_RUN):
+    if not _fit((seqs, tss, ts, types, datas)):
         return [_event(raw, body, digest) for raw, (body, digest) in zip(raws, rows, strict=True)]
     lates = ["late" in raw for raw in raws]
     bodies, digests = zip(*rows, strict=True)
     return list(map(_make_event, zip(seqs, tss, ts, types, datas, srcs, lates, bodies, digests, strict=True)))
+
+
+def fields_many(bodies: Iterable[str]) -> list[tuple[int, str, float, str, dict[str, Any]]]:
+    """What a fold takes of many stored events: seq, ts, t, type, data. Raises as `loads_many`, in half of its time."""
+    from pydantic_core import from_json
+
+    raws = [from_json(body, allow_inf_nan=False, cache_strings="keys") for body in bodies]
+    try:
+        fields = list(map(_five, raws))
+        if not fields or _fit(zip(*fields, strict=True)):
+            return fields
+    except (ValueError, TypeError, KeyError):
+        pass
+    return [_event(raw, "", b"")[:5] for raw in raws]
+
+
+def _fit(columns: Iterable[tuple[Any, ...]]) -> bool:
+    """Whether every field of many events is what it must be."""
+    seqs, tss, ts, types, datas = columns
+    kinds = [set(map(type, column)) for column in (seqs, tss, ts, types, datas)]
+    return kinds == _KINDS and min(ts) > -_LONGEST_RUN and max(ts) < _LONGEST_RUN
 
 
 _KINDS = [{int}, {str}, {float}, {str}, {dict}]

@@ -56,8 +56,8 @@ class Source(Protocol):
     def began(self, marker: Marker) -> int:
         """The seq of the event that began a step."""
 
-    def find(self, words: str, after: int) -> int | None:
-        """The seq of the first event behind `after` with which these words stand in a step or a text."""
+    def find(self, words: str, after: int, upto: int | None = None) -> int | None:
+        """The seq of the first event behind `after`, up to `upto`, with which these words stand in a step or a text."""
 
 
 class Player:
@@ -340,10 +340,11 @@ class Player:
 
     def search(self, words: str, *, after: int | None = None) -> None:
         """To the next event with which these words stand in a text or a step, around the end if need be."""
-        seq = self.source.find(words, self.state.seq if after is None else after)
+        after = self.state.seq if after is None else after
+        seq = self.source.find(words, after)
         wrapped = seq is None
         if wrapped:
-            seq = self.source.find(words, 0)
+            seq = self.source.find(words, 0, after)
         if seq is None:
             self.note = f"nowhere in this run: {words}"
             return

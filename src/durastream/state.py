@@ -173,6 +173,15 @@ class Message:
         digest.update(self.text.encode())
         return digest
 
+    def copy(self) -> Message:
+        """The same, to go on from here by itself; text is shared, for no piece of it ever changes."""
+        other = Message(self.message_id)
+        for name in Message.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.retracted, other._blocks, other._tail = [*self.retracted], [*self._blocks], [*self._tail]
+        other._digest = self._digest.copy()
+        return other
+
     def dump(self) -> dict[str, Any]:
         """All but the text."""
         return {
@@ -466,6 +475,23 @@ class RunState:
             before = self.usage_parts.get(key, {})
             part = {**before, **{name: before.get(name, 0) + value for name, value in part.items()}}
         self.usage_parts[key] = part
+
+    def copy(self) -> RunState:
+        """The same, to go on from here by itself. What came with an event is shared: nobody changes that."""
+        other = RunState()
+        for name in RunState.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.steps = {step_id: step.copy() for step_id, step in self.steps.items()}
+        other.outlined = None  # it holds the steps
+        other.messages = {message_id: message.copy() for message_id, message in self.messages.items()}
+        other.reasoning = self.reasoning.copy()
+        other.sources, other.usage_parts = {**self.sources}, {**self.usage_parts}
+        other.checks, other.artifacts, other.errors = [*self.checks], [*self.artifacts], [*self.errors]
+        other.approvals = {key: {**approval} for key, approval in self.approvals.items()}
+        other.log = self.log.copy()
+        if self.terminal is not None:
+            other.terminal = type(self.terminal).load(self.terminal.dump())
+        return other
 
     def dump(self, *, text: bool = True) -> dict[str, Any]:
         """The state as plain JSON values; `load` gives it back. Without text, the store keeps that elsewhere."""

@@ -15,8 +15,7 @@ from durastream.errors import Damaged, RunNotFound, StoreConflict
 from durastream.events import FORMAT, Event, chain, dumps, genesis, loads, show_hash
 from durastream.state import RunState, fold
 from durastream.stores.packed import unpack
-from durastream.stores.protocols import Batch, Head, RunInfo, completed_info
-from durastream.stores.sqlite import REASONING
+from durastream.stores.protocols import REASONING, Batch, Head, RunInfo, completed_info, text_of
 
 __all__ = ["FakeClock", "MemoryReader", "MemoryStore", "MemoryWriter", "scripted"]
 
@@ -179,6 +178,19 @@ class MemoryReader:
         upto = self.head().seq if upto is None else upto
         near = max((seq for seq in self.snapshots() if seq <= upto), default=0)
         state = self.snapshot(near) if near else RunState()
+        return fold(self.read(state.seq, max(0, upto - state.seq)), state)
+
+    def events_of(self, type_: str, after: int, upto: int) -> list[Event]:
+        return [event for event in self.read(after, max(0, upto - after)) if event.type == type_]
+
+    def text_behind(self, message_id: str, seq: int) -> Iterator[tuple[int, str]]:
+        events = self.read(seq, self.head().seq)
+        return ((e.seq, text) for e in events if (text := text_of(e, message_id)))
+
+    def boundary(self, seq: int) -> int:
+        return seq
+
+    def forward(self, state: RunState, upto: int) -> RunState:
         return fold(self.read(state.seq, max(0, upto - state.seq)), state)
 
     def drafts(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Where things stand in a recording: the event at a time, a step by its title, the words of a search.
 
 A recording with snapshots is probed where it is asked for, so that a million events cost what a thousand do. One
-without is short, or is JSON Lines, which can only be read from the start: there the times are noted once.
+without is short, or is JSON Lines, which can only be read from the start: there the times are noted once. The states at
+the places that were asked for last are kept, and others near them begin from there.
 """
 
 from __future__ import annotations
@@ -9,20 +10,28 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
 from durastream.errors import UsageError
 from durastream.events import Event
+from durastream.follow import read_all
 from durastream.replay import Marker, Position
 from durastream.state import Message, RunState
 from durastream.stores import Reader
+from durastream.stores.protocols import REASONING, text_of
 
 __all__ = ["Timeline"]
 
 _BATCH = 5000
-_LOOK = 500
+_APART = 1500
+"""How many events the places are apart at which a state is kept, where batches are not larger."""
+
+_FAR = 2000
+
+_KEPT = 6
+"""How many such states are kept: that of ten thousand steps takes some megabytes."""
 
 
 class Timeline:
@@ -34,6 +43,8 @@ class Timeline:
         self._times = array("d")
         self._markers: tuple[int, list[Marker]] = (-1, [])
         self._latest: tuple[int, RunState] = (-1, RunState())
+        self._began: dict[Marker, int] = {}
+        self._kept: OrderedDict[int, RunState] = OrderedDict()
 
     def last(self) -> int:
         """The seq of the last event stored."""
@@ -45,7 +56,28 @@ class Timeline:
 
     def state(self, seq: int) -> RunState:
         """The state after an event."""
-        return self._reader.state(seq) if seq > 0 else RunState()
+        if seq <= 0:
+            return RunState()
+        place = self._place(seq)
+        near = max((kept for kept in self._kept if kept <= place), default=0)
+        if near == place and near:
+            self._kept.move_to_end(near)
+        elif near and not any(near < snapshot <= place for snapshot in self._reader.snapshots()):
+            self._keep(self._reader.forward(self._kept[near].copy(), place))
+        elif place:
+            self._keep(self._reader.state(place))
+        start = self._kept.get(place)
+        return self._reader.state(seq) if start is None else self._reader.forward(start.copy(), seq)
+
+    def _place(self, seq: int) -> int:
+        """Where to keep a state for those who want one at this event, or not far from it."""
+        place = self._reader.boundary(seq - seq % _APART) if seq >= _APART else 0
+        return place if seq - place < _FAR else self._reader.boundary(seq)
+
+    def _keep(self, state: RunState) -> None:
+        self._kept[state.seq] = state
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
 
     def _now(self) -> RunState:
         """The state at the end, not to be changed: kept with its text, so that searching on costs no more reading."""
@@ -90,17 +122,11 @@ class Timeline:
 
     def began(self, marker: Marker) -> int:
         """The seq of the event that began a step."""
-        after = self.before(marker.t)
-        while events := self._reader.read(after, _LOOK):
-            for event in events:
-                if event.t > marker.t:
-                    break
-                if event.type == "step.started" and event.data.get("step_id") == marker.step_id:
-                    return event.seq
-            if events[-1].t > marker.t:
-                break
-            after = events[-1].seq
-        return self._reached(lambda state: marker.is_begun(state)) or self.last()
+        if marker not in self._began:
+            found = self._reader.events_of("step.started", self.before(marker.t), self.at(marker.t))
+            begun = [event.seq for event in found if event.data.get("step_id") == marker.step_id]
+            self._began[marker] = begun[0] if begun else self._reached(marker.is_begun) or self.last()
+        return self._began[marker]
 
     def ended(self, marker: Marker) -> int:
         """The seq of the event that ended a step; the last one there is while none has."""
@@ -150,25 +176,63 @@ class Timeline:
             f"{self._reader.run_id}: durastream show {self._reader.run_id}"
         )
 
-    def find(self, words: str, after: int) -> int | None:
+    def find(self, words: str, after: int, upto: int | None = None) -> int | None:
         """The seq of the first event behind `after` with which these words stand in a step or in a text.
 
-        Looks into the steps and texts as they are now: what was taken back is not found.
+        None when there is none, or none up to event `upto`. Case does not matter. Looks into the steps and
+        texts as they are now: what was taken back is not found.
         """
-        pattern = re.compile(re.escape(words), re.IGNORECASE)
         now, then = self._now(), self.state(after)
-        found = [self._find_step(pattern, then)]
+        wanted = _Words(words)
+        best = self._find_step(wanted, then)
+        if upto is not None:
+            best = min(upto + 1, best or upto + 1)
         for message in (*now.messages.values(), now.reasoning):
-            known = _same(then, message)
-            if match := pattern.search(message.text, max(0, (known.length if known else 0) - len(words) + 1)):
-                found.append(self._reached(partial(_has_text, message=message, length=match.end())))
-        return min((seq for seq in found if seq is not None), default=None)
+            if message.length:
+                best = self._find_text(wanted, message, then, best)
+        return None if best is not None and upto is not None and best > upto else best
 
-    def _find_step(self, pattern: re.Pattern[str], then: RunState) -> int | None:
+    def _find_text(self, wanted: _Words, message: Message, then: RunState, best: int | None) -> int | None:
+        """The seq of the event that completes the words in a message, if it is before `best`; else that."""
+        known = _same(then, message)
+        message_id = REASONING if message.role == "reasoning" else message.message_id
+        before, after = known.end(wanted.overlap) if known else "", max(then.seq, message.since)
+        for seq, piece in self._reader.text_behind(message_id, after):
+            if best is not None and after >= best:
+                break
+            if wanted.end_in(before + piece):
+                for at, part in self._events_of_text(message_id, after, seq):
+                    if wanted.end_in(before + part):
+                        return at if best is None else min(at, best)
+                    before = (before + part)[-wanted.overlap :] if wanted.overlap else ""
+            before = (before + piece)[-wanted.overlap :] if wanted.overlap else ""
+            after = seq
+        return best
+
+    def _events_of_text(self, message_id: str, after: int, upto: int) -> Iterator[tuple[int, str]]:
+        for events in read_all(self._reader, after, upto, whole=False):
+            yield from ((event.seq, text) for event in events if (text := text_of(event, message_id)))
+
+    def _find_step(self, wanted: _Words, then: RunState) -> int | None:
         for marker in self.markers():
-            if pattern.search(marker.title) and not marker.is_begun(then):
+            if wanted.end_in(marker.title) and not marker.is_begun(then):
                 return self.began(marker)
         return None
+
+
+class _Words:
+    """What is searched for, whatever its case."""
+
+    def __init__(self, words: str) -> None:
+        self.overlap = len(words) - 1
+        """How many characters of one piece may belong to words that end in the next."""
+        self._bytes = words.lower().encode() if words.isascii() else b""
+        self._pattern = re.compile(re.escape(words), re.IGNORECASE)
+
+    def end_in(self, text: str) -> bool:
+        if self._bytes:  # the case of a byte is turned twenty times as fast as that of a character
+            return self._bytes in text.encode(errors="surrogatepass").lower()
+        return self._pattern.search(text) is not None
 
 
 def _is_done(state: RunState, marker: Marker) -> bool:
@@ -179,11 +243,6 @@ def _same(state: RunState, message: Message) -> Message | None:
     """The message as it was in an earlier state; None when it was not there, or was taken back since."""
     known = state.reasoning if message.role == "reasoning" else state.messages.get(message.message_id)
     return known if known is not None and known.since == message.since else None
-
-
-def _has_text(state: RunState, *, message: Message, length: int) -> bool:
-    known = _same(state, message)
-    return known is not None and known.length >= length
 
 
 def _is_time(value: object) -> TypeGuard[float]:

@@ -52,8 +52,8 @@ class Stored:
     def began(self, marker: Marker) -> int:
         return 2 if marker.step_id == "a" else 5
 
-    def find(self, words: str, after: int) -> int | None:
-        return next((e.seq for e in self.events[after:] if words in e.data.get("text", "")), None)
+    def find(self, words: str, after: int, upto: int | None = None) -> int | None:
+        return next((e.seq for e in self.events[after:upto] if words in e.data.get("text", "")), None)
 
 
 class Watched:
@@ -409,6 +409,39 @@ def test_words_are_found_where_they_are_complete(timeline: Timeline) -> None:
     assert timeline.find("e", 6) == 7
     assert timeline.find("search", 0) == 2
     assert timeline.find("search", 2) is None
+
+
+def test_words_are_found_across_events_in_any_case_and_only_once_they_are_whole() -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    for text in ("Caf\u00e9 Noir", " or a st", "ep 1", "2 of ", "it. ", "Again: CAF\u00c9"):
+        told += [("text.delta", {"message_id": "m", "text": text}), ("reasoning.delta", {"text": text.upper()})]
+    told.insert(6, ("text.retracted", {"message_id": "m", "reason": "no"}))
+    timeline = Timeline(reader_of(scripted(told)))
+    # run.started is event 1, and what m said up to the retraction, event 8, was taken back
+    assert timeline.find("step 12", 0) == 10, "in what is thought"
+    assert timeline.find("caf\u00e9", 3) == 13
+    assert timeline.find("step 12", 10) is None
+    assert timeline.find("again", 0, 13) == 13
+    assert timeline.find("again", 0, 12) is None
+
+
+def test_a_state_that_is_had_from_one_kept_before_is_that_of_reading_from_the_start() -> None:
+    events = scripted([(type_, data, n / 100) for n, (type_, data) in enumerate(_much())])
+    timeline = Timeline(reader_of(events))
+    for seq in (9000, 8990, 4000, 4001, 1, 1499, 1500, 8999, 3999, 0, 6200, 6100, 6250):
+        state = timeline.state(seq)
+        assert state.dump() == fold(events[:seq]).dump()
+        fold(events[seq : seq + 3], state)  # what a viewer does with it changes nothing that is kept
+
+
+def _much() -> Iterator[tuple[str, dict[str, Any]]]:
+    for n in range(1500):
+        yield "step.started", {"step_id": f"s{n}", "title": f"step {n}"}
+        yield "step.progress", {"step_id": f"s{n - n % 7}", "message": f"at {n}", "fraction": 0.5}
+        yield "text.delta", {"message_id": f"m{n % 3}", "text": f"word {n} "}
+        yield "approval.requested", {"approval_id": f"a{n % 50}", "title": "may I?"}
+        yield "approval.resolved", {"approval_id": f"a{n % 50}", "decision": "yes"}
+        yield "step.completed", {"step_id": f"s{n}", "status": "ok"}
 
 
 def test_a_place_in_a_long_run_is_found_with_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from durastream.events import Event, dumps, genesis
 from durastream.rules.policy import Policy
 from durastream.state import RunState, fold
 from durastream.stores import Batch, Head
+from durastream.stores.protocols import REASONING, text_of
 from durastream.testing import scripted
 from durastream.verify import Checker, Kept, cut_points, verify
 
@@ -132,6 +133,53 @@ def test_joining_at_any_event_gives_the_state_of_reading_from_the_start(
     assert reader.state().dump() == reader.state(len(LOG) + 5).dump() == fold(LOG).dump()
     for seq in reader.snapshots():
         assert reader.snapshot(seq).dump() == fold(LOG[:seq]).dump()
+    reader.close()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_going_on_from_an_earlier_state_gives_the_same(kind: Kind, sizes: tuple[int, ...]) -> None:
+    fill(kind.create(), LOG, sizes=sizes, snapshot_every=3)
+    reader = kind.reader()
+    for n in range(len(LOG) + 1):
+        assert 0 <= reader.boundary(n) <= n
+        earlier = reader.state(n // 2)
+        copied = earlier.copy()
+        assert reader.forward(copied, n).dump() == fold(LOG[:n]).dump()
+        assert earlier.dump() == fold(LOG[: n // 2]).dump(), "the copy went on by itself"
+    reader.close()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_events_of_one_type_and_text_of_one_message_are_had_alone(kind: Kind, sizes: tuple[int, ...]) -> None:
+    fill(kind.create(), LOG, sizes=sizes)
+    reader = kind.reader()
+    for type_ in {event.type for event in LOG} | {"no.such"}:
+        for after, upto in ((0, len(LOG)), (2, 7), (5, 5)):
+            found = [(event.seq, event.data) for event in reader.events_of(type_, after, upto)]
+            assert found == [(e.seq, e.data) for e in LOG[after:upto] if e.type == type_]
+    for message_id in ["answer", "stdout", "no such", REASONING]:
+        taken_back = max(
+            (e.seq for e in LOG if e.type == "text.retracted" and e.data["message_id"] == message_id), default=0
+        )
+        for after in range(taken_back, len(LOG)):
+            pieces = list(reader.text_behind(message_id, after))
+            assert "".join(text for _, text in pieces) == "".join(text_of(e, message_id) for e in LOG[after:])
+            assert [seq for seq, _ in pieces] == sorted(seq for seq, _ in pieces if seq > after)
+    reader.close()
+
+
+def test_what_is_passed_over_as_text_is_text(kind: Kind) -> None:
+    """A long way is gone without the text of it; an event that only speaks of text is none."""
+    quoted = {"json": {"type": "text.delta", "data": 1}}
+    told: list[tuple[str, dict[str, object]]] = []
+    for n in range(1200):
+        told += [("text.delta", {"message_id": "m", "text": f"{n} "}), ("raw.event", quoted)]
+        told += [("reasoning.delta", {"text": "hm "}), ("error.raised", {"type": "text.delta", "message": f"no {n}"})]
+    log = scripted(told, run_id=RUN)
+    fill(kind.create(), log, sizes=[4700])
+    reader = kind.reader()
+    for n in (4700, 4801):
+        assert reader.state(n).dump() == fold(log[:n]).dump()
     reader.close()
 
 

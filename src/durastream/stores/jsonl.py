@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,12 +42,14 @@ from durastream.stores.protocols import (
     RunInfo,
     completed_info,
     run_info,
+    text_of,
 )
 
 __all__ = ["JsonlReader", "JsonlWriter"]
 
 _PIECE = 1 << 20
 _FEW = 200
+_APART = 2000
 _HEADER = b'{"durastream":'
 _RAW = b'{"raw":'
 _HASH = ',"hash":"sha256:'
@@ -213,6 +216,8 @@ class JsonlReader:
         self.header = self._read_header()
         self.run_id: str = self.header["run_id"]
         self._start = self._at
+        self._places = [(0, self._at, 1)]
+        """Where reading stood behind some events, for who goes back to them: seq, byte, line."""
 
     def _read_header(self) -> dict[str, Any]:
         if not os.path.isfile(self.path):
@@ -280,10 +285,14 @@ class JsonlReader:
             self.whole = max(self.whole, self._at)
             if isinstance(entry, Event):
                 self._seq = entry.seq
+                if entry.seq - self._places[-1][0] >= _APART:
+                    self._places.append((entry.seq, self._at, self._line))
             yield entry
 
-    def _rewind(self) -> None:
-        self._at, self._seq, self._line = self._start, 0, 1
+    def _rewind(self, after: int) -> None:
+        """Stand where reading was once, at or before an event."""
+        place = bisect_right(self._places, after, key=lambda place: place[0]) - 1
+        self._seq, self._at, self._line = self._places[place]
 
     def info(self) -> RunInfo:
         empty: dict[str, Any] = {"name": None, "tags": {}, "command": [], "cwd": "", "started_at": ""}
@@ -324,7 +333,7 @@ class JsonlReader:
 
     def read(self, after: int = 0, limit: int = 5000, *, whole: bool = True) -> list[Event]:
         if after < self._seq:
-            self._rewind()
+            self._rewind(after)
         found: list[Event] = []
         for entry in self.scan():
             if isinstance(entry, Event) and entry.seq > after:
@@ -337,7 +346,12 @@ class JsonlReader:
         return []
 
     def state(self, upto: int | None = None) -> RunState:
-        state = RunState()
+        return self.forward(RunState(), upto)
+
+    def boundary(self, seq: int) -> int:
+        return seq
+
+    def forward(self, state: RunState, upto: int | None = None) -> RunState:
         while upto is None or state.seq < upto:
             events = self.read(state.seq, 5000 if upto is None else min(5000, upto - state.seq))
             if not events:
@@ -346,6 +360,20 @@ class JsonlReader:
             if events[-1].seq != state.seq:
                 break  # behind a gap
         return state
+
+    def events_of(self, type_: str, after: int, upto: int) -> list[Event]:
+        return [event for event in self._between(after, upto) if event.type == type_]
+
+    def text_behind(self, message_id: str, seq: int) -> Iterator[tuple[int, str]]:
+        return ((e.seq, text) for e in self._between(seq) if (text := text_of(e, message_id)))
+
+    def _between(self, after: int, upto: int | None = None) -> Iterator[Event]:
+        while events := self.read(after):
+            for event in events:
+                if upto is not None and event.seq > upto:
+                    return
+                yield event
+            after = events[-1].seq
 
     def drafts(self) -> None:
         return None

@@ -12,6 +12,7 @@ from durastream.state import RunState
 __all__ = [
     "LONGEST_EVENT",
     "LONGEST_RAW",
+    "REASONING",
     "RUN_ID",
     "Batch",
     "Chunk",
@@ -26,6 +27,9 @@ __all__ = [
 
 RUN_ID = re.compile(r"[a-z0-9]{1,64}\Z")
 """What a run id looks like. It names files, so nothing else is taken for one, least of all from within a recording."""
+
+REASONING = "#reasoning"
+"""The message id under which reasoning text is kept; an agent cannot use it."""
 
 LONGEST_RAW = 64 << 20
 """More bytes than a recorder puts into one raw chunk; what claims to hold more is not unpacked."""
@@ -159,14 +163,29 @@ class Reader(Protocol):
         Empty where that is not known without looking closer, which `read` does.
         """
 
+    def events_of(self, type_: str, after: int, upto: int) -> list[Event]:
+        """The events of a type behind `after`, up to event `upto`; a hash may be the first bytes of it."""
+
     def state(self, upto: int | None = None) -> RunState:
         """The state after event `upto`, or after the last, by the quickest way there is."""
+
+    def boundary(self, seq: int) -> int:
+        """The last place up to an event where a state is quickest to be had; where none is quicker, the event's own."""
+
+    def forward(self, state: RunState, upto: int) -> RunState:
+        """An earlier state, taken on to event `upto`."""
 
     def drafts(self) -> dict[str, str] | None:
         """The stored text of each message, and of reasoning; None where the store keeps none beside the events."""
 
     def draft_pieces(self) -> Iterator[tuple[str, str]] | None:
         """The same piece by piece: message id and text, those of one message together and in order."""
+
+    def text_behind(self, message_id: str, seq: int) -> Iterator[tuple[int, str]]:
+        """The text that came to a message behind an event, piece by piece, each with the seq it goes up to.
+
+        Reasoning has the id `REASONING`. What was taken back later may be in it, or not.
+        """
 
     def snapshots(self) -> Sequence[int]:
         """The seqs at which a snapshot is stored."""
@@ -198,6 +217,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "reconciled": (bool, type(None)),
     "seal": _MAYBE_TEXT,
 }
+
+
+def text_of(event: Event, message_id: str) -> str:
+    """The text that an event adds to a message; nothing when it adds none."""
+    if message_id == REASONING:
+        wanted = event.type == "reasoning.delta"
+    else:
+        wanted = event.type == "text.delta" and event.data.get("message_id") == message_id
+    text = event.data.get("text") if wanted else None
+    return text if isinstance(text, str) else ""
 
 
 def run_info(run: Mapping[str, Any]) -> RunInfo:

@@ -8,6 +8,7 @@ and read in short statements; nobody opens the file by hand while its writer liv
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import sqlite3
@@ -29,17 +30,25 @@ from durastream.errors import (
     StoreFull,
     StoreUnwritable,
 )
-from durastream.events import FORMAT, Event, genesis, loads, loads_many, show_hash
+from durastream.events import FORMAT, Event, dumps, fields_many, genesis, loads, loads_many, show_hash
 from durastream.state import Kept, RunState, fold
 from durastream.stores.hashes import EACH, filled, is_kept, is_whole, shortened
 from durastream.stores.packed import pieces, unpack
-from durastream.stores.protocols import LONGEST_EVENT, RUN_ID, Batch, Head, RawChunk, RunInfo, completed_info, run_info
+from durastream.stores.protocols import (
+    LONGEST_EVENT,
+    REASONING,
+    RUN_ID,
+    Batch,
+    Head,
+    RawChunk,
+    RunInfo,
+    completed_info,
+    run_info,
+    text_of,
+)
 from durastream.stores.shape import faults
 
 __all__ = ["REASONING", "SqliteReader", "SqliteWriter", "settle"]
-
-REASONING = "#reasoning"
-"""The message id under which reasoning text is kept; an agent cannot use it."""
 
 _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
@@ -253,8 +262,14 @@ _FAR = 4000
 """From how many events on it is quicker to read their text out of the chunks."""
 
 _LAST_CHUNK = "select max(seq) from message_chunks where message_id = ? and seq > ? and seq <= ?"
-_NO_TEXT = """select body from log where seq > ? and seq <= ? and
-(seq = ? or substr(body, instr(body, '"type":"') + 8, 11) not in ('text.delta"', 'reasoning.d')) order by seq"""
+_LAST_CHUNK_OF_ANY = """select max(seq) from message_chunks where message_id in
+(select message_id from messages union all select ?) and seq <= ?"""
+_NO_TEXT = """select body from log where seq > ? and seq < ? and
+instr(body, '"type":"text.delta"') not between 1 and ? and instr(body, '"type":"reasoning.delta"') not between 1 and ?
+order by seq"""
+_BODIES = "select seq, body from log where seq > ? and seq <= ? order by seq limit 5000"
+_OF_TYPE = "select seq, body, hash from log where seq > ? and seq <= ? and instr(body, ?) > 0 order by seq"
+_DELTAS = frozenset({"text.delta", "reasoning.delta"})
 
 
 _ROWS = """select seq, cast(body as blob), hash from log
@@ -448,13 +463,23 @@ class SqliteReader:
 
     def state(self, upto: int | None = None) -> RunState:
         upto = self.head().seq if upto is None else upto
-        state = self._at_snapshot(upto)
+        with _uncollected():
+            return self._onward(self._at_snapshot(upto), upto)
+
+    def forward(self, state: RunState, upto: int) -> RunState:
+        with _uncollected():
+            return self._onward(state, upto)
+
+    def _onward(self, state: RunState, upto: int) -> RunState:
         if upto - state.seq >= _FAR:
             try:
                 self._pass_text(state, upto)
             except (*_UNREADABLE, Damaged):
                 state = self._at_snapshot(upto)
         return self._fold_on(state, upto)
+
+    def boundary(self, seq: int) -> int:
+        return self._query(_LAST_CHUNK_OF_ANY, REASONING, seq)[0][0] or seq
 
     def _at_snapshot(self, upto: int) -> RunState:
         """The state at the last snapshot that can be read up to a seq; before the first event without one."""
@@ -475,11 +500,11 @@ class SqliteReader:
         ends = [self._query(_LAST_CHUNK, id_, after, upto)[0][0] or 0 for id_ in ids]
         if (end := max(ends)) <= after:
             return
-        for event in loads_many((body, b"") for (body,) in self._query(_NO_TEXT, after, end, end)):
-            if event.type in ("text.delta", "reasoning.delta"):
-                state.seq, state.ts, state.t = event.seq, event.ts, event.t
+        for seq, ts, t, type_, event in fields_many(self._no_text(after, end)):
+            if type_ in _DELTAS:
+                state.seq, state.ts, state.t = seq, ts, t
             else:
-                state.apply(event)
+                state.take(seq, ts, t, type_, event)
         if state.seq != end:
             raise Damaged(f"{self.path}: event {end} is missing")
         for id_, last in zip(ids, ends, strict=True):
@@ -487,13 +512,35 @@ class SqliteReader:
                 message = state.reasoning if id_ == REASONING else state.messages[id_]
                 message.append(self._text(id_, max(after, message.since), end))
 
+    def _no_text(self, after: int, end: int) -> Iterator[str]:
+        """The bodies of the events behind `after` that are no text, and of event `end`, whatever it is."""
+        sides = self._query("select body from log where seq in (?, ?) order by seq", after + 1, end)
+        # The type stands where that of the first does, or later by the digits that seq and t gained. Another "type"
+        # may be in the data: behind the whole of the own one.
+        near = sides[0][0].index('"type":"') + 20
+        for (body,) in self._query(_NO_TEXT, after, end, near, near):
+            yield body
+        yield sides[-1][0]
+
     def _fold_on(self, state: RunState, upto: int) -> RunState:
-        while state.seq < upto:
+        with suppress(*_UNREADABLE, Damaged):
+            while state.seq < upto:
+                rows = self._query(_BODIES, state.seq, upto)
+                found = fields_many(body for _, body in rows)
+                if not found or [row[0] for row in rows] != [fields[0] for fields in found]:
+                    break
+                for fields in found:
+                    state.take(*fields)
+        while state.seq < upto:  # one by one, past what cannot be read
             events = self.read(state.seq, min(5000, upto - state.seq), whole=False)
             fold((event for event in events if event.seq <= upto), state)
             if not events or events[-1].seq != state.seq:
                 break
         return state
+
+    def events_of(self, type_: str, after: int, upto: int) -> list[Event]:
+        rows = self._query(_OF_TYPE, after, upto, f'"type":{dumps(type_)}')
+        return [event for event in self._events(rows) if event.type == type_]
 
     def drafts(self) -> dict[str, str]:
         since = {REASONING: 0, **dict(self._query("select message_id, since from messages"))}
@@ -516,20 +563,32 @@ class SqliteReader:
             except _UNREADABLE as error:
                 raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
 
+    def text_behind(self, message_id: str, seq: int) -> Iterator[tuple[int, str]]:
+        near = self._query("select min(seq) from message_chunks where message_id = ? and seq > ?", message_id, seq)
+        end = near[0][0] or 0
+        while seq < end and (events := self.read(seq, min(5000, end - seq), whole=False)):
+            yield from ((e.seq, text) for e in events if e.seq <= end and (text := text_of(e, message_id)))
+            seq = events[-1].seq
+        if end:
+            yield from self._chunks(message_id, end, 1 << 62)
+
     def _pieces(self, message_id: str, since: int, upto: int) -> Iterator[str]:
+        return (text for _, text in self._chunks(message_id, since, upto))
+
+    def _chunks(self, message_id: str, since: int, upto: int) -> Iterator[tuple[int, str]]:
         """The chunks of a message in order, some at a time: a draft may be larger than memory."""
         at, chunk = since, 1 << 62  # behind all of the last retraction
         while rows := self._query(
             "select seq, chunk, text from message_chunks"
-            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit 200",
+            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit 50",
             message_id,
             at,
             chunk,
             upto,
         ):
             at, chunk, _ = rows[-1]
-            for _, _, text in rows:
-                yield _unpack(text)
+            for seq, _, text in rows:
+                yield seq, _unpack(text)
 
     def _text(self, message_id: str, since: int, upto: int) -> str:
         rows = self._query(f"{_CHUNKS} order by seq, chunk", message_id, since, upto)
@@ -657,6 +716,19 @@ class _Kept:
         return self._end
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Ten thousand steps come to be and none goes: the collector would look at them again and again, for an eighth of
+    the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _open_to_read(path: str) -> sqlite3.Connection:
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
@@ -713,7 +785,7 @@ def _parsed(snapshot: bytes) -> Any:
     from pydantic_core import from_json  # as in `loads_many`: three times as fast, and who joins late waits for it
 
     try:
-        return from_json(snapshot)
+        return from_json(snapshot, cache_strings="keys")
     except ValueError:  # or nested deeper than it reads
         return json.loads(snapshot)
 
