@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from durastream import answer
@@ -31,7 +32,7 @@ from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
-from durastream.stores import FolderStore, RawChunk, Reader, Writer
+from durastream.stores import FolderStore, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
 from durastream.supervisor import GIVE_UP, RETRY
@@ -138,16 +139,23 @@ class Recorder:
     def _tail(self, stream: str) -> Tail:
         place = self._read_by_stream.get(stream, Place())
         format_, words = self.meta.get("format", "auto"), self.meta.get("command") or ()
-        kept = self._writer.raw_length(stream) if stream != "control" and self.meta.get("raw", True) else None
+        keeps = stream != "control" and self.meta.get("raw", True)
+        kept = self._writer.raw_length(stream) if keeps else None
         tail = Tail(
             self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot,
-            redactor=self.redactor, kept=kept, stored=self.state.messages,
+            redactor=self.redactor, kept=kept, stored=self.state.messages, recorded=lambda: self._recorded(stream),
         )  # fmt: skip
         if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
             tail.gapless = False
+        tail.give_back_more()
         if stream != "control":
             self._raw_at[stream] = self._writer.raw_length(stream)
         return tail
+
+    def _recorded(self, stream: str) -> Iterator[bytes]:
+        """The bytes of a stream, as they are kept in the recording."""
+        with contextlib.closing(open_reader(self.path)) as reader:
+            yield from reader.raw(stream)
 
     def _begin(self) -> None:
         if self.state.completed is not None:
@@ -177,6 +185,8 @@ class Recorder:
                 self._append(told)
         else:
             self._append([own("run.resumed", {"reason": "a new recorder took over"})])
+        if lost := [_warning(_given_back(tail.stream, tail.missed)) for tail in self._tails if tail.missed]:
+            self._append(lost)
         if self.spool.trouble() is not None:
             self.spool.write_trouble(None)  # it goes on: whatever it was is over
 
@@ -298,25 +308,29 @@ class Recorder:
 
     def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
         late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
-        self._ledger.append(found, self._now(), raw=self._raw(rest=raw_rest), late_until=late_until, last=last)
+        packed = self._packed(rest=raw_rest)
+        raw = [each.chunk() for each in packed]
+        self._ledger.append(found, self._now(), raw=raw, late_until=late_until, last=last)
         if self._files:
             self._check_files()  # a file that is cut short is known by what it was after the last commit
+        for each in packed:
+            next(tail for tail in self._tails if tail.stream == each.stream).give_back(each.offset, each.piece)
 
-    def _raw(self, *, rest: bool) -> list[RawChunk]:
+    def _packed(self, *, rest: bool) -> list[Packing]:
         """Raw bytes that are due to be kept: whole pieces while the run lasts, the rest at its end."""
         if not self.meta.get("raw", True):
             return []
         for tail in self._tails:
-            if tail.stream == "control":
+            if tail.stream == "control" or tail.begin:
                 continue
             kept = self._raw_at[tail.stream]
             upto = tail.settled if rest else kept + (tail.settled - kept) // RAW_PIECE * RAW_PIECE
             self._packing += tail.raw(kept, upto)
             self._raw_at[tail.stream] = max(kept, upto)
-        chunks = []
+        packed = []
         while self._packing and (rest or len(self._packing) > 2 or not self._packing[0].is_alive()):
-            chunks.append(self._packing.popleft().chunk())
-        return chunks
+            packed.append(self._packing.popleft())
+        return packed
 
     # the end
 
@@ -366,6 +380,13 @@ def _warm_up() -> None:
 
 def _cut_short(stream: str) -> str:
     return f"{stream} was cut short while it was read: what stood there unread is lost; append to it with >>"
+
+
+def _given_back(stream: str, missed: int) -> str:
+    return (
+        f"{missed} bytes of {stream} are lost: they were given back to the disk and stood in the recording,"
+        " which was removed, replaced or damaged"
+    )
 
 
 def _files(path: str) -> list[tuple[int, int, int]]:

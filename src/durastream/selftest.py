@@ -19,6 +19,7 @@ from durastream.checking import check
 from durastream.errors import DurastreamError, StoreUnwritable
 from durastream.ledger import now_text
 from durastream.recorder import recover
+from durastream.room import try_out
 from durastream.spool import Spool, boot_id
 from durastream.stores import FolderStore
 from durastream.stores.folder import open_reader
@@ -70,6 +71,7 @@ def selftest(store: str) -> Iterator[Tried]:
         network = name is not None and probe.is_network(name)
         said = f"{name or 'an unnamed file system'}, {'on another machine' if network else 'on this machine'}"
         yield Tried("local", not network, said)
+        yield _tried("room", _room, folder)._replace(needed=())
         for log in ("sqlite", "jsonl"):
             yield _tried(f"kill {log}", partial(_kill, log), folder)._replace(needed=(log,))
     finally:
@@ -153,6 +155,12 @@ def _memory(folder: str) -> str:
         with contextlib.suppress(sqlite3.Error):
             db.close()
     return "a second process reads SQLite's write-ahead log"
+
+
+def _room(folder: str) -> str:
+    if why := try_out(folder):
+        raise OSError(0, f"a long run needs room for all that it writes until its end ({why})")
+    return "a long run gives back what is stored of it"
 
 
 def _kill(log: str, folder: str) -> str:

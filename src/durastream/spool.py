@@ -7,6 +7,7 @@
         agent.json exit.json      the agent's process; how it ended
         keys keyboard.lock        of a run on a terminal: what is typed to it; held by the viewer that may
         supervisor.lock recorder.lock terminal.lock   held by flock as long as the process lives
+        given                     up to where stretches of the streams were given back to the disk: see `room`
         bell                      touched after each commit: a hint to viewers, never a fact
         reserve exit.tmp          space set aside, so that a full disk cannot hide the end of a run; so is trouble.json
         trouble.json              why the recorder could not go on, for the person who asks
@@ -136,7 +137,7 @@ class Spool:
     def _fill(self, meta: dict[str, Any]) -> None:
         self._claim = self.open("supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL)
         _take(self._claim, time.monotonic() + 1.0)
-        for name in (*STREAMS, "control", "bell", "recorder.lock"):
+        for name in (*STREAMS, "control", "bell", "given", "recorder.lock"):
             os.close(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         self._set_aside("reserve", _RESERVE)
         self._set_aside("exit.tmp", _SMALL)

@@ -10,10 +10,13 @@ Standard library only: `durastream run` reads with it before anything slow is im
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 
 __all__ = ["Spooled"]
 
 _MEMORY = 4096
+_PIECE = 1 << 20
+_Fill = Callable[[int, bytes], bytes]
 
 
 class Spooled:
@@ -22,10 +25,13 @@ class Spooled:
     A file in which the same bytes stand at the same length was not cut, even if its time of change is another: that
     is what `touch` leaves, and what an append leaves that found no room on the disk. To take it for a cut would double
     what an honest agent wrote.
+
+    `fill` makes of an offset and what was read there what stood there, if some of it was given back to the disk.
     """
 
-    def __init__(self, fd: int, at: int = 0) -> None:
+    def __init__(self, fd: int, at: int = 0, fill: _Fill | None = None) -> None:
         self._fd = fd
+        self._fill = fill
         self.seek(at)
 
     @property
@@ -37,7 +43,7 @@ class Spooled:
         """Go on at an offset, with what stands before it now."""
         self._at = at
         start = max(0, at - _MEMORY)
-        self._before = os.pread(self._fd, at - start, start)
+        self._before = self._pread(at - start, start)
         self._seen: tuple[int, int] | None = None
         self.cut = False
 
@@ -55,7 +61,7 @@ class Spooled:
         """Up to so many bytes that come next; none at the end, and none once the file was cut short."""
         if self.waiting() <= 0:
             return b""
-        data = os.pread(self._fd, most, self._at)
+        data = self._pread(most, self._at)
         self._compare()  # after it was read: bytes of a file that began anew in between are not taken for the next
         if self.cut:
             return b""
@@ -66,7 +72,17 @@ class Spooled:
     def _compare(self) -> None:
         """Look whether what was read last still stands there."""
         size = len(self._before)
-        self.cut = self.cut or os.pread(self._fd, size, self._at - size) != self._before
+        self.cut = self.cut or self._pread(size, self._at - size) != self._before
+
+    def _pread(self, size: int, at: int) -> bytes:
+        data = os.pread(self._fd, size, at)
+        return data if self._fill is None else self._fill(at, data)
+
+    def pieces(self, start: int, stop: int) -> Iterator[bytes]:
+        """What stands in a stretch of the file now, without moving."""
+        while start < stop and (piece := self._pread(min(_PIECE, stop - start), start)):
+            start += len(piece)
+            yield piece
 
     def look_again(self) -> None:
         """Compare once more at the next look: within a tick of the clock of its disk a file may change unseen."""

@@ -8,11 +8,12 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
+from durastream.room import KEPT, Room
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.spooled import Spooled
@@ -100,14 +101,24 @@ class Tail:
         redactor: Redactor | None = None,
         kept: int | None = None,
         stored: Mapping[str, Message] | None = None,
+        recorded: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         self.stream = stream
         self._fd = spool.open(stream, os.O_RDONLY)
-        self._file = Spooled(self._fd, place.start if place.end is None else place.end)
+        self._recorded = recorded
+        self._room = Room(spool, stream, self._fd, recorded) if stream != "control" else None
+        self._file = Spooled(self._fd, fill=self._room.fill if self._room is not None else None)
+        self.begin = self._room.missing(kept or 0) if self._room is not None else 0
+        """Where what can still be read begins; not at 0 when bytes were given back whose recording is gone."""
+        self.missed = max(0, self.begin - (place.start if place.end is None else place.end))
+        """How many bytes that are not recorded are lost by that."""
+        if self.missed:
+            place = Place(self.begin, self.begin)
+        self.at = place.start if place.end is None else place.end
         self.skip = place.stored if place.end is None else 0
         self.digest = hashlib.sha256()
         self.shrunk = False
-        self.gapless = True
+        self.gapless = not self.begin
         """Whether all that was read can still be read; not when the file was cut short in between."""
         self._stop: int | None = None
         self._format = format_
@@ -117,7 +128,7 @@ class Tail:
         self.late_until = size if late else 0
         self._guard = redactor.guard() if redactor is not None else None
         self._masked = redactor.raw() if redactor is not None else None
-        self._kept = kept
+        self._kept = None if self.begin else kept
         self._keeping = bytearray()
         self._source: Source | None = None
         self._lost = settled and size < self.at
@@ -129,7 +140,7 @@ class Tail:
         if self._lost:
             self.gapless = False
         if self._guard is None:
-            for piece in _pieces(self._fd, 0, self.at):
+            for piece in self._file.pieces(self.begin, self.at):
                 self.digest.update(piece)
 
     @property
@@ -145,15 +156,15 @@ class Tail:
         """Read again what is stored: what was masked, and what may have begun, is a function of all bytes before."""
         if not place.stored:
             return
-        self.at = 0
+        self.at = self.begin
         source = self.source
-        for piece in _pieces(self._fd, 0, place.start):
+        for piece in self._file.pieces(self.begin, place.start):
             self._take(piece)
         self.at = place.start
         if not getattr(source, "framed", False):
             self.skip = 0
             self.at = place.end if place.end is not None else self._line_end(place.start)
-            for piece in _pieces(self._fd, place.start, self.at):
+            for piece in self._file.pieces(place.start, self.at):
                 self._take(piece)
         else:
             self.skip = place.stored
@@ -165,7 +176,7 @@ class Tail:
 
     def _line_end(self, at: int) -> int:
         """The place behind the newline that ends the line at an offset."""
-        for piece in _pieces(self._fd, at, os.fstat(self._fd).st_size):
+        for piece in self._file.pieces(at, os.fstat(self._fd).st_size):
             end = piece.find(b"\n") + 1
             if end:
                 return at + end
@@ -203,17 +214,17 @@ class Tail:
 
     def _replay(self, place: Place) -> Source | None:
         """The source as it was when the recording ended; None for one that needs to know nothing of that."""
-        source = replayed(self._format, self._words)
+        source = replayed(self._format, self._words) if not self.begin else None
         if source is None:
             return None
-        for piece in _pieces(self._fd, 0, place.start):
+        for piece in self._file.pieces(0, place.start):
             source.feed(piece)
             if source.settled:
                 return None
         if source.framed:
             self.at, self.skip = place.start, place.stored
         else:
-            for piece in _pieces(self._fd, place.start, self.at):
+            for piece in self._file.pieces(place.start, self.at):
                 source.feed(piece)
         return source
 
@@ -305,6 +316,8 @@ class Tail:
         self.gapless = False
         self.at = self.late_until = 0
         self._source = None
+        if self._room is not None:
+            self._room.forget()
         if self._masked is not None:
             self._masked = self._masked.anew()
             self._keeping.clear()
@@ -313,7 +326,7 @@ class Tail:
 
     def raw(self, kept: int, upto: int) -> Iterable[Packing]:
         """The bytes from `kept` to `upto`, being packed."""
-        for piece in _pieces(self._fd, kept, upto) if self._masked is None else self._kept_pieces(kept, upto):
+        for piece in self._file.pieces(kept, upto) if self._masked is None else self._kept_pieces(kept, upto):
             yield Packing(self.stream, kept, piece)
             kept += len(piece)
 
@@ -325,14 +338,25 @@ class Tail:
             kept += size
             self._kept = kept
 
+    def give_back(self, offset: int, piece: bytes) -> None:
+        """Raw bytes from an offset on are stored, synced: the spool need not keep them for ever."""
+        if self._room is not None and self.gapless and self._file.waiting() >= 0:
+            self._room.give_back(offset, piece)
+
+    def give_back_more(self) -> None:
+        """What the recorder before this one had stored, and not given back when it died."""
+        if self._room is None or not self.gapless or self.at <= KEPT:
+            return
+        at, given = 0, self._room.upto
+        for piece in self._recorded():
+            if at + len(piece) > given:
+                self.give_back(at, piece)
+            at += len(piece)
+
     def release(self) -> None:
+        if self._room is not None:
+            self._room.close()
         os.close(self._fd)
-
-
-def _pieces(fd: int, start: int, stop: int) -> Iterable[bytes]:
-    while start < stop and (piece := os.pread(fd, min(RAW_PIECE, stop - start), start)):
-        start += len(piece)
-        yield piece
 
 
 class Packing(threading.Thread):
@@ -340,14 +364,15 @@ class Packing(threading.Thread):
 
     def __init__(self, stream: str, offset: int, piece: bytes) -> None:
         super().__init__(daemon=True)
-        self._raw = (stream, offset, piece)
+        self.stream = stream
+        self.offset = offset
+        self.piece = piece
         self._packed = b""
         self.start()
 
     def run(self) -> None:
-        self._packed = zlib.compress(self._raw[2], 1)
+        self._packed = zlib.compress(self.piece, 1)
 
     def chunk(self) -> RawChunk:
         self.join()
-        stream, offset, piece = self._raw
-        return RawChunk(stream, offset, len(piece), self._packed)
+        return RawChunk(self.stream, self.offset, len(self.piece), self._packed)

@@ -103,7 +103,7 @@ def test_selftest_says_what_a_store_can_promise(tmp_path: Path) -> None:
     assert done.code == 0, found
     assert found["safe"] == ["sqlite", "jsonl"]
     assert [one["name"] for one in found["tried"]] == [
-        "write", "sync", "lock", "memory", "local", "kill sqlite", "kill jsonl"
+        "write", "sync", "lock", "memory", "local", "room", "kill sqlite", "kill jsonl"
     ]  # fmt: skip
     assert all("killed 0 times" not in one["said"] for one in found["tried"])
     assert os.listdir(box.folder) == []
@@ -116,10 +116,12 @@ def test_selftest_finds_a_disk_whose_locks_and_mappings_do_not_hold(
 
     monkeypatch.setattr(fcntl, "flock", lambda fd, how: None)
     monkeypatch.setattr(mmap, "mmap", _refuses(errno.ENODEV))
+    monkeypatch.setattr("durastream.room._punch", _refuses(errno.EOPNOTSUPP))
     monkeypatch.setattr("durastream.selftest._kill", lambda log, folder: "")
     assert durastream.cli.app.main(["selftest", "--store", str(tmp_path / "store")]) == 1
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in said if line.startswith("FAIL")] == ["lock", "memory"]
+    assert [line.split()[1] for line in said if line.startswith("no ")] == ["room"], "no promise is broken by that"
     assert [line for line in said if "nothing is promised" in line] == [
         "SQLite: nothing is promised here", "JSON Lines: nothing is promised here"
     ]  # fmt: skip

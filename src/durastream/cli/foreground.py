@@ -8,13 +8,15 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from durastream.cli.ending import drop_output, say
 from durastream.cli.launch import Request, Started, launch
 from durastream.cli.signals import Detached, Interrupts
 from durastream.errors import NotARecording, RecordingError
+from durastream.room import Room
 from durastream.spool import Spool
 from durastream.spooled import Spooled
 
@@ -111,8 +113,10 @@ def _wait(started: Started) -> None:
 def _pass_through(started: Started) -> None:
     """Copy the agent's stdout and stderr, byte for byte, from the write-ahead log to ours."""
     spool = started.spool
-    fds = [spool.open(stream, os.O_RDONLY) for stream in ("stdout", "stderr")]
-    pairs = [(Spooled(fd), target) for target, fd in enumerate(fds, 1)]
+    names = ("stdout", "stderr")
+    fds = [spool.open(stream, os.O_RDONLY) for stream in names]
+    rooms = [Room(spool, stream, fd, partial(_recorded, spool, stream)) for stream, fd in zip(names, fds, strict=True)]
+    pairs = [(Spooled(fd, fill=room.fill), target) for target, (fd, room) in enumerate(zip(fds, rooms, strict=True), 1)]
     try:
         pause = 0.002
         over = False
@@ -131,8 +135,21 @@ def _pass_through(started: Started) -> None:
                 time.sleep(pause)
                 pause = min(pause * 1.5, 0.02)
     finally:
+        for room in rooms:
+            room.close()
         for fd in fds:
             os.close(fd)
+
+
+def _recorded(spool: Spool, stream: str) -> Iterator[bytes]:
+    """The bytes of a stream that are recorded, for who comes so late that the spool has given them back."""
+    from durastream.stores import FolderStore
+    from durastream.stores.folder import open_reader
+
+    path = FolderStore(spool.store).path(spool.run_id)
+    if path is not None:
+        with contextlib.closing(open_reader(path)) as reader:
+            yield from reader.raw(stream)
 
 
 def _agent_over(started: Started) -> bool:

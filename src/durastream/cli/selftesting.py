@@ -21,7 +21,7 @@ def run_selftest(store: FolderStore, *, as_json: bool) -> int:
     for one in selftest(store.folder):
         tried.append(one)
         if not as_json:
-            put(f"{'ok  ' if one.holds else 'FAIL'}  {one.name:<11}  {one.said}")
+            put(f"{'ok  ' if one.holds else 'FAIL' if one.needed else 'no  '}  {one.name:<11}  {one.said}")
     safe = [log for log in _LOGS if all(one.holds for one in tried if log in one.needed)]
     if as_json:
         put(json.dumps({"store": store.folder, "safe": safe, "tried": [_fields(one) for one in tried]}))

@@ -15,6 +15,7 @@ from durastream.errors import RecordingError, UsageError
 from durastream.events import Event, show_hash
 from durastream.follow import follow, read_all, wait_for_reader
 from durastream.replay import Position, pace
+from durastream.room import Room
 from durastream.spool import Spool
 from durastream.spooled import Spooled
 from durastream.state import RunState, fold
@@ -201,7 +202,10 @@ class _Raw:
     def __init__(self, reader: Reader, spool: Spool) -> None:
         self._pieces: Iterator[bytes] | None = None
         self._reader = reader
-        self._file = Spooled(spool.open("stdout", os.O_RDONLY)) if spool.exists() else None
+        self._file: Spooled | None = None
+        if spool.exists():
+            fd = spool.open("stdout", os.O_RDONLY)
+            self._file = Spooled(fd, fill=Room(spool, "stdout", fd, partial(reader.raw, "stdout")).fill)
         self._rest = b""
         self._at = 0
 
