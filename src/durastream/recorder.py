@@ -82,7 +82,8 @@ class Recorder:
         self._resumed = writer is not None and writer.head.seq > 0
         self._writer: Writer = writer or self._create()
         self._held.callback(self._writer.close)
-        self._ledger = Ledger(self._writer, bell, self.redactor)
+        self._ledger = Ledger(self._writer, bell, self.redactor, ahead=True)
+        self._held.callback(self._ledger.wait)
         self._recover_state()
         self._tails: list[Tail] = []
         for stream in ("control", *STREAMS):
@@ -470,6 +471,7 @@ def main(argv: list[str]) -> int:
         lock = spool.lock("recorder")
         gc.freeze()  # a batch is thousands of small objects without a cycle: looking for one costs a tenth
         gc.set_threshold(200_000, 20, 100)
+        sys.setswitchinterval(0.0005)  # what stores a batch asks for the interpreter some ten times, and not 5 ms each
         _record(spool)
         os.close(lock)
     except RunLocked:
