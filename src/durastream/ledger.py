@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from durastream.events import Event, Pending, Src, dumps
+from durastream.events import Deltas, Event, Found, Pending, Src, dumps, expanded
 from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
 from durastream.rules.course import VISIBLE, WATCHED, Course
@@ -114,7 +114,7 @@ class Ledger:
 
     def append(
         self,
-        found: Iterable[Pending],
+        found: Iterable[Found],
         at: tuple[str, float],
         *,
         raw: Sequence[RawChunk] = (),
@@ -125,7 +125,7 @@ class Ledger:
         self.add(found, at, late_until)
         self.commit(raw, last=last)
 
-    def add(self, found: Iterable[Pending], at: tuple[str, float], late_until: Mapping[str, int] | None = None) -> None:
+    def add(self, found: Iterable[Found], at: tuple[str, float], late_until: Mapping[str, int] | None = None) -> None:
         """Number and chain events, which all happened `at` this wall clock time and second of the run, and fold them.
 
         They are in the recording after the next `commit`. What stood in a stream before its offset in `late_until` is
@@ -137,34 +137,32 @@ class Ledger:
         seq, digest = self._seq, self._digest
         sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
         visible, first, behind = 0, 0, 0
-        current, spoken = "", ""  # the message of the last piece of text, and its stream
-        before, place = f'{middle}text.delta","data":', ""
-        pieces: list[str] = []  # text of that message, not yet folded
-        for type_, data, text, src in found:  # the hot path
-            if (
-                src is not None
-                and type_ == "text.delta"
-                and data["message_id"] == current
-                and src[0] == spoken
-                and src[2] is None
-            ):  # nine of ten events: as below, without what is known from the one before
-                seq += 1
-                body = f'{{"seq":{seq}{before}{text}{place}{src[1]}}}}}'
-                digest = sha256(digest + body.encode()).digest()
-                rows.append((seq, body, digest))
-                pieces.append(data["text"])
+        for each in found if not late_until else expanded(found):  # the hot path
+            if isinstance(each, Deltas):  # nine of ten events: as below, without what is alike in all of them
+                if each.message_id not in messages:
+                    self._seq, self._digest = seq, digest
+                    self._open(each.message_id, at)
+                    seq, digest = self._seq, self._digest
+                touched[each.message_id] = None
+                before, place = (
+                    f'{middle}text.delta","data":{each.before}',
+                    f'"}},"src":{{"stream":"{each.stream}","offset":',
+                )
+                visible, first = visible + len(each.texts), first or seq + 1
+                for text, offset in zip(each.jsons, each.offsets, strict=True):
+                    seq += 1
+                    body = f'{{"seq":{seq}{before}{text}{place}{offset}}}}}'
+                    digest = sha256(digest + body.encode()).digest()
+                    rows.append((seq, body, digest))
+                state.extend(each.message_id, "".join(each.texts), Event(seq, ts, t, "text.delta", {}))
                 continue
-            if pieces:
-                visible += len(pieces)
-                state.extend(current, "".join(pieces), Event(seq, ts, t, "text.delta", {}))
-                pieces = []
+            type_, data, text, src = each
             if type_ in _MESSAGE_TYPES:
                 message_id = data["message_id"]
                 touched[message_id] = None
                 if message_id not in messages and type_ != "message.started":
-                    opening = {"message_id": message_id, "role": "assistant"}
                     self._seq, self._digest = seq, digest
-                    self.add([Pending("message.started", opening, dumps(opening))], at)
+                    self._open(message_id, at)
                     seq, digest = self._seq, self._digest
             where = ""
             if src is not None:
@@ -184,14 +182,13 @@ class Ledger:
             if type_ in WATCHED:
                 self.course.note(seq, type_, data, state, own=src is None)
             take(seq, ts, t, type_, data)
-            if type_ == "text.delta" and src is not None and not late_until:
-                current, spoken = data["message_id"], src.stream
-                place = f',"src":{{"stream":"{spoken}","offset":'
-        if pieces:
-            visible += len(pieces)
-            state.extend(current, "".join(pieces), Event(seq, ts, t, "text.delta", {}))
         self._seq, self._digest = seq, digest
         self._seen(t, visible, behind, first)
+
+    def _open(self, message_id: str, at: tuple[str, float]) -> None:
+        """Begin a message that somebody adds to without a word before."""
+        opening = {"message_id": message_id, "role": "assistant"}
+        self.add([Pending("message.started", opening, dumps(opening))], at)
 
     def _seen(self, t: float, visible: int, behind: int, first: int) -> None:
         """That many visible events came, some of them read late."""

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from durastream import answer
@@ -26,7 +27,7 @@ from durastream.errors import (
     StoreFull,
     StoreUnwritable,
 )
-from durastream.events import FORMAT, Pending, show_hash
+from durastream.events import FORMAT, Found, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, Spool, boot_id
@@ -204,7 +205,7 @@ class Recorder:
             return True
         now = time.monotonic()
         ended = self._ended(now)
-        found: list[Pending] = self._check_disk(now) + self._check_clock(now)
+        found: list[Found] = [*self._check_disk(now), *self._check_clock(now)]
         read = False
         for tail in self._tails:
             pending = tail.read(now, at_once=ended)
@@ -223,14 +224,15 @@ class Recorder:
             return True
         return read
 
-    def _in_order(self, tail: Tail, pending: list[Pending], now: float) -> list[Pending]:
+    def _in_order(self, tail: Tail, pending: list[Found], now: float) -> list[Found]:
         """Before the change of a terminal's size goes what was printed before it."""
         if not isinstance(tail.source, Control) or not tail.source.resized_at:
             return pending
-        at, found = tail.source.resized_at, []
+        at = tail.source.resized_at
+        found: list[Found] = []
         printed = next(each for each in self._tails if each.stream == "stdout")
         for each in pending:
-            if each.type == "terminal.resized":
+            if isinstance(each, Pending) and each.type == "terminal.resized":
                 offset = at.pop(0)
                 while (before := printed.read(now, at_once=True, upto=offset)) is not None:
                     found += before
@@ -297,7 +299,7 @@ class Recorder:
         t = time.monotonic() - self.meta["mono"] if self._same_boot else wall - self.meta["started"]
         return now_text(wall), max(round(t, 6), self.state.t)
 
-    def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
+    def _append(self, found: Sequence[Found], *, raw_rest: bool = False, last: bool = False) -> None:
         late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
         self._ledger.append(found, self._now(), raw=self._raw(rest=raw_rest), late_until=late_until, last=last)
         if self._files:
