@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -258,13 +259,13 @@ class Ledger:
         return chunks
 
     def _snapshot(self, *, last: bool) -> str | None:
-        """The state as JSON now and then: often enough for late joiners, at most a twentieth of our time."""
+        """The state as JSON now and then: often enough for late joiners, at most a fortieth of our time."""
         now = time.monotonic()
         if self.state.seq - self._snapshot_seq < _SNAPSHOT_EVENTS or (now < self._snapshot_after and not last):
             return None
-        saved = dumps(self.state.dump(text=False))
+        saved = _dumped(self.state)
         self._snapshot_seq = self.state.seq
-        self._snapshot_after = now + 20 * (time.monotonic() - now)
+        self._snapshot_after = now + 40 * (time.monotonic() - now)
         return saved
 
 
@@ -276,3 +277,14 @@ def _place(src: Src) -> str:
     """How a body says where the bytes of its event stood."""
     length = "" if src.length is None else f',"length":{src.length}'
     return f',"src":{{"stream":"{src.stream}","offset":{src.offset}{length}}}'
+
+
+def _dumped(state: RunState) -> str:
+    """The JSON of a snapshot: five times as fast by the library that decodes events, where a run has loaded it."""
+    saved = state.dump(text=False)
+    if "pydantic_core" in sys.modules:
+        from pydantic_core import to_json
+
+        with contextlib.suppress(ValueError):  # a lone surrogate
+            return to_json(saved).decode()
+    return dumps(saved)
