@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -22,13 +22,16 @@ __all__ = [
     "FORMAT",
     "RESERVED",
     "TYPES",
+    "Deltas",
     "Event",
+    "Found",
     "Pending",
     "Src",
     "chain",
     "dumps",
     "encode_string",
     "escape_terminal",
+    "expanded",
     "fields_many",
     "genesis",
     "loads",
@@ -149,6 +152,51 @@ class Pending(NamedTuple):
     data: dict[str, Any]
     json: str
     src: Src | None = None
+
+
+class Deltas(NamedTuple):
+    """Pieces of one message that were found together: as many events of type `text.delta`, one from each line.
+
+    `texts` are what they add, `jsons` the same as it stands between quotes in JSON. `offsets` are those of the lines.
+    """
+
+    message_id: str
+    texts: list[str]
+    jsons: list[str]
+    stream: str
+    offsets: list[int]
+
+    @property
+    def before(self) -> str:
+        """What goes before each text in the JSON of its data; behind it are a quote and a brace."""
+        return f'{{"message_id":{encode_string(self.message_id)},"text":"'
+
+    def part(self, start: int, stop: int) -> Deltas:
+        """Some of them."""
+        at = slice(start, stop)
+        return self._replace(texts=self.texts[at], jsons=self.jsons[at], offsets=self.offsets[at])
+
+    def each(self) -> Iterator[Pending]:
+        """The same as single events."""
+        before, stream = self.before, self.stream
+        for text, json_, offset in zip(self.texts, self.jsons, self.offsets, strict=True):
+            data = {"message_id": self.message_id, "text": text}
+            yield Pending("text.delta", data, f'{before}{json_}"}}', Src(stream, offset))
+
+
+Found = Pending | Deltas
+"""What a source finds, some of it together."""
+
+
+def expanded(found: Iterable[Found]) -> list[Pending]:
+    """All of it as single events."""
+    single: list[Pending] = []
+    for each in found:
+        if isinstance(each, Deltas):
+            single += each.each()
+        else:
+            single.append(each)
+    return single
 
 
 def valid_type(name: str) -> bool:

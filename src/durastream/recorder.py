@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durastream import answer
@@ -27,7 +27,7 @@ from durastream.errors import (
     StoreFull,
     StoreUnwritable,
 )
-from durastream.events import FORMAT, Pending, show_hash
+from durastream.events import FORMAT, Found, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, Spool, boot_id
@@ -60,6 +60,7 @@ class Recorder:
         self._read_by_stream: dict[str, Place] = {}
         self._raw_at: dict[str, int] = {}
         self._packing: deque[Packing] = deque()
+        self._on_its_way: list[Packing] = []
         self._held = contextlib.ExitStack()
         self._files: list[tuple[int, int, int]] = []
         self._told_low = False
@@ -83,7 +84,8 @@ class Recorder:
         self._resumed = writer is not None and writer.head.seq > 0
         self._writer: Writer = writer or self._create()
         self._held.callback(self._writer.close)
-        self._ledger = Ledger(self._writer, bell, self.redactor)
+        self._ledger = Ledger(self._writer, bell, self.redactor, ahead=True)
+        self._held.callback(self._ledger.wait)
         self._recover_state()
         self._tails: list[Tail] = []
         for stream in ("control", *STREAMS):
@@ -213,7 +215,7 @@ class Recorder:
             return True
         now = time.monotonic()
         ended = self._ended(now)
-        found: list[Pending] = self._check_disk(now) + self._check_clock(now)
+        found: list[Found] = [*self._check_disk(now), *self._check_clock(now)]
         read = False
         for tail in self._tails:
             pending = tail.read(now, at_once=ended)
@@ -232,14 +234,15 @@ class Recorder:
             return True
         return read
 
-    def _in_order(self, tail: Tail, pending: list[Pending], now: float) -> list[Pending]:
+    def _in_order(self, tail: Tail, pending: list[Found], now: float) -> list[Found]:
         """Before the change of a terminal's size goes what was printed before it."""
         if not isinstance(tail.source, Control) or not tail.source.resized_at:
             return pending
-        at, found = tail.source.resized_at, []
+        at = tail.source.resized_at
+        found: list[Found] = []
         printed = next(each for each in self._tails if each.stream == "stdout")
         for each in pending:
-            if each.type == "terminal.resized":
+            if isinstance(each, Pending) and each.type == "terminal.resized":
                 offset = at.pop(0)
                 while (before := printed.read(now, at_once=True, upto=offset)) is not None:
                     found += before
@@ -306,14 +309,15 @@ class Recorder:
         t = time.monotonic() - self.meta["mono"] if self._same_boot else wall - self.meta["started"]
         return now_text(wall), max(round(t, 6), self.state.t)
 
-    def _append(self, found: list[Pending], *, raw_rest: bool = False, last: bool = False) -> None:
+    def _append(self, found: Sequence[Found], *, raw_rest: bool = False, last: bool = False) -> None:
         late_until = {tail.stream: tail.late_until for tail in self._tails} if self._resumed else None
         packed = self._packed(rest=raw_rest)
         raw = [each.chunk() for each in packed]
         self._ledger.append(found, self._now(), raw=raw, late_until=late_until, last=last)
         if self._files:
             self._check_files()  # a file that is cut short is known by what it was after the last commit
-        for each in packed:
+        stored, self._on_its_way = self._on_its_way, packed
+        for each in stored:  # of the batch before, which is on the disk now
             next(tail for tail in self._tails if tail.stream == each.stream).give_back(each.offset, each.piece)
 
     def _packed(self, *, rest: bool) -> list[Packing]:
@@ -491,6 +495,7 @@ def main(argv: list[str]) -> int:
         lock = spool.lock("recorder")
         gc.freeze()  # a batch is thousands of small objects without a cycle: looking for one costs a tenth
         gc.set_threshold(200_000, 20, 100)
+        sys.setswitchinterval(0.0005)  # what stores a batch asks for the interpreter some ten times, and not 5 ms each
         _record(spool)
         os.close(lock)
     except RunLocked:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from durastream.events import Pending, Src, dumps
+from durastream.events import Found, Pending, Src, dumps, expanded
 from durastream.redaction.redactor import Redactor
 from durastream.room import KEPT, Room
 from durastream.sources import TERMINAL, Source, replayed, source_for
@@ -26,6 +26,7 @@ RAW_PIECE = 1 << 20
 """How many raw bytes are kept in one chunk."""
 
 _READ = 1 << 19
+_READ_EVENTS = 1 << 20  # of lines that are events: half as many commits
 _COALESCE = 0.03
 _COALESCE_TERMINAL = 0.01  # somebody types and waits for the echo
 _COALESCE_BYTES = 32 * 1024
@@ -183,15 +184,19 @@ class Tail:
             at += len(piece)
         return at
 
-    def _take(self, data: bytes) -> list[Pending]:
+    def _take(self, data: bytes) -> list[Found]:
         """The events of the next bytes, without secrets; the raw bytes to be kept, as far as that is decided."""
         if self._guard is None or self._masked is None:
             self.digest.update(data)
-            return self.source.feed(data)
+            return self._find(data)
         self._masked.feed(data)
-        found = self._guard.take(self.source.feed(data))
+        found = self._guard.sift(self._find(data))
         self._settle()
         return found
+
+    def _find(self, data: bytes) -> list[Found]:
+        find: Callable[[bytes], list[Found]] | None = getattr(self.source, "find", None)
+        return [*self.source.feed(data)] if find is None else find(data)
 
     def _settle(self) -> None:
         assert self._guard is not None
@@ -259,7 +264,7 @@ class Tail:
             self._stop = os.fstat(self._fd).st_size
             self._file.look_again()
 
-    def read(self, now: float, *, at_once: bool, upto: int | None = None) -> list[Pending] | None:
+    def read(self, now: float, *, at_once: bool, upto: int | None = None) -> list[Found] | None:
         """What the next bytes hold; None when there are none, or so few that more may come at once.
 
         With `upto` only those before that offset.
@@ -274,21 +279,21 @@ class Tail:
             return None
         self._read_at = now
         _ = self.source  # made for where these bytes stand
-        data = self._file.read(min(_READ, waiting))
+        data = self._file.read(min(_READ_EVENTS if self.stream == "events" else _READ, waiting))
         if self._file.cut:
             return self._start_over() if upto is None else self.overdue(now)
         return self._new(self._take(data))
 
-    def overdue(self, now: float) -> list[Pending] | None:
+    def overdue(self, now: float) -> list[Found] | None:
         """Events that waited too long to be told from the beginning of a secret."""
         found = self._guard.overdue(now) if self._guard is not None else None
         return self._new(found) if found is not None else None
 
-    def flush(self) -> list[Pending]:
+    def flush(self) -> list[Found]:
         """Events that wait, for what comes from elsewhere is to be behind them."""
         return self._new(self._guard.flush()) if self._guard is not None else []
 
-    def close(self) -> list[Pending]:
+    def close(self) -> list[Found]:
         source = self._source
         if source is None and self.stream == "stdout" and not self.at:
             source = replayed(self._format, self._words)  # a named format is told of a stream without a byte too
@@ -299,17 +304,20 @@ class Tail:
             self._settle()
         return self._new(found)
 
-    def _new(self, found: list[Pending]) -> list[Pending]:
+    def _new(self, found: Sequence[Found]) -> list[Found]:
         """Leave out what was stored before: the first events of the line that a torn batch ended in."""
+        if not self.skip:
+            return list(found)
+        found = expanded(found)
         while self.skip and found:
             if found[0].src is None or found[0].src.offset != self._skip_at:
                 self.skip = 0
                 break
             found = found[1:]
             self.skip -= 1
-        return found
+        return list(found)
 
-    def _start_over(self) -> list[Pending] | None:
+    def _start_over(self) -> list[Found] | None:
         """Somebody truncated the file (`>` in place of `>>`): what is in it now is new."""
         left = self.flush()
         self.shrunk = True

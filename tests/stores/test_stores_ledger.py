@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stores_kit import INFO, RUN
 
 from durastream import ledger
+from durastream.errors import StoreFull
 from durastream.events import Pending, Src, dumps
 from durastream.ledger import Ledger, now_text
 from durastream.state import fold
+from durastream.stores import Batch, Writer
 from durastream.testing import MemoryStore
 from durastream.verify import Kept, verify
 
@@ -59,6 +65,95 @@ def test_the_state_is_the_fold_of_what_was_added(book: Ledger, store: MemoryStor
     folded = fold(store.reader(RUN).read())
     assert book.state.dump(text=False) == folded.dump(text=False)
     assert store.reader(RUN).drafts() == {"answer": ""}
+
+
+said = st.one_of(
+    st.builds(
+        lambda words, src, name: pending("text.delta", src, message_id=name, text=words),
+        st.sampled_from(["a", "two words ", "\u00e9\n"]),
+        st.sampled_from(
+            [Src("events", 10), Src("events", 10), Src("events", 20), Src("events", 5, 3), Src("stdout", 10), None]
+        ),
+        st.sampled_from(["answer", "answer", "answer", "draft"]),
+    ),
+    st.sampled_from(
+        [
+            pending("log.line", Src("stderr", 3), text="x"),
+            pending("text.retracted", Src("events", 30), message_id="answer", reason="no"),
+            pending("text.completed", message_id="answer", sha256="0" * 64, length=1),
+            pending("message.started", Src("events", 40), message_id="draft", role="assistant"),
+            pending("plan.created", Src("stdout", 50), steps=[{"id": "1", "title": "look"}]),
+        ]
+    ),
+)
+
+
+@given(st.lists(said, max_size=30), st.sampled_from([None, {"events": 15, "stdout": 0, "stderr": 9}]))
+def test_events_that_are_added_together_are_the_same_as_one_by_one(
+    found: list[Pending], late_until: dict[str, int] | None
+) -> None:
+    together, apart = MemoryStore(), MemoryStore()
+    one, other = Ledger(together.create(INFO)), Ledger(apart.create(INFO))
+    one.add(found, LATER, late_until)
+    for each in found:
+        other.add([each], LATER, late_until)
+    assert one.state.dump() == other.state.dump()
+    assert late_until or vars(one.course) == vars(other.course)
+    one.commit()
+    other.commit()
+    assert together.reader(RUN).read() == apart.reader(RUN).read()
+    assert together.reader(RUN).drafts() == apart.reader(RUN).drafts()
+
+
+class _Gate:
+    """A writer that stores when it is told to, or fails."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.path, self.head, self.keeps_state = writer.path, writer.head, writer.keeps_state
+        self.asked, self.open = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def append(self, batch: Batch) -> None:
+        self.asked.set()
+        assert self.open.wait(60)
+        if self.error is not None:
+            raise self.error
+        self._writer.append(batch)
+
+
+def test_a_large_batch_is_stored_while_the_next_is_made_and_the_bell_rings_behind_it(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    bell = tmp_path / "bell"
+    fd = os.open(bell, os.O_WRONLY | os.O_CREAT)
+    gate = _Gate(store.create(INFO))
+    book = Ledger(cast("Writer", gate), fd, ahead=True)
+    many = [text("a", Src("events", at)) for at in range(1200)]
+    book.append(many, AT)
+    assert gate.asked.wait(60)
+    book.add(many, LATER)
+    assert (book.state.seq, store.reader(RUN).read(), bell.read_bytes()) == (2401, [], b"")
+    gate.open.set()
+    book.commit()
+    assert book.head.seq == 2401, "who asks what is stored waits for it"
+    assert bell.read_bytes() == b"."
+    assert len(store.reader(RUN).read()) == 2401
+    os.close(fd)
+
+
+@pytest.mark.parametrize("asked", ["commit", "rest", "head"])
+def test_what_kept_a_batch_from_being_stored_is_raised_by_what_is_asked_next(store: MemoryStore, asked: str) -> None:
+    gate = _Gate(store.create(INFO))
+    gate.error = StoreFull("no space left")
+    gate.open.set()
+    book = Ledger(cast("Writer", gate), ahead=True)
+    book.append([text("a") for _ in range(1200)], AT)
+    book.wait()
+    book.add([text("b")], LATER)
+    with pytest.raises(StoreFull):
+        book.head if asked == "head" else getattr(book, asked)()
+    assert store.reader(RUN).read() == []
 
 
 def test_where_bytes_stood_is_kept_and_what_was_read_late_is_marked(book: Ledger, store: MemoryStore) -> None:

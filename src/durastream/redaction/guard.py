@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from durastream.events import Pending, Src, dumps
+from durastream.events import Deltas, Found, Pending, Src, dumps, expanded
 from durastream.redaction.catalogue import SECRET_NAME, Rules, mask
 from durastream.redaction.pieces import Mark, Pieces, masked
 
@@ -78,6 +78,13 @@ class _Text:
         if self._is is not None:
             self._is.update(is_.encode("utf-8", "replace"))
 
+    def passed(self, pieces: Sequence[str]) -> None:
+        """Take in pieces that are clean."""
+        for way in self.ways:
+            way.passed(pieces)
+        if self.type == "text.delta":
+            self.add(whole := "".join(pieces), whole)
+
     @property
     def sums(self) -> tuple[str, str] | None:
         """The hash of the text as it was, and as it is; None when nothing was taken out."""
@@ -132,6 +139,37 @@ class Guard:
             if slot.pending.src is not None and stream in (None, slot.pending.src.stream)
         ]
         return min(places, default=None)
+
+    def sift(self, found: list[Found]) -> list[Found]:
+        """As `take`, and what was found together stays so when there is nothing to be done about it."""
+        return found if self._clear(found) else [*self.take(expanded(found))]
+
+    def _clear(self, found: Sequence[Found]) -> bool:
+        """Take events in that nothing is to be done about, which is nearly always so; False when there may be."""
+        if self._queue or any(text.undecided or text.slots for text in self._texts.values()):
+            return False
+        whole: list[str] = []
+        pieces: dict[_Key, list[str]] = {}
+        for each in found:
+            if isinstance(each, Deltas):
+                pieces.setdefault(("text.delta", each.message_id), []).extend(each.texts)
+                continue
+            type_, data, json_, _ = each
+            if type_ in _ENDS or type_ == _TORN:
+                return False
+            if type_ in _PIECES:
+                pieces.setdefault((type_, data.get(_FIELDS.get(type_, "message_id")) or ""), []).append(data["text"])
+            if type_ not in _PIECES or len(data) > 2:
+                whole.append(json_)
+        whole += [name for _, name in pieces]
+        if self._rules.suspects("\n".join(whole)):
+            return False
+        texts = [(self._text(key), added) for key, added in pieces.items()]
+        if any(way.clean(added) < len(added) for text, added in texts for way in text.ways):
+            return False
+        for text, added in texts:
+            text.passed(added)
+        return True
 
     def take(self, found: list[Pending]) -> list[Pending]:
         """Take events in; returns those that are decided."""
@@ -261,11 +299,7 @@ class Guard:
         if pieces:
             count = min(way.clean(texts) for way in text.ways)
             if count:
-                passed = texts[:count]
-                for way in text.ways:
-                    way.passed(passed)
-                if text.type == "text.delta":
-                    text.add(whole := "".join(passed), whole)
+                text.passed(texts[:count])
             if count < len(pieces):
                 return _Part(text, pieces[count:], texts[count:], end)
         if end is not None:

@@ -9,13 +9,12 @@ as one. What is no such line is left to who reads lines one by one, and who gets
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from itertools import accumulate, repeat
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from durastream.events import Pending, Src, escape_terminal
+from durastream.events import Deltas, escape_terminal
 
 __all__ = ["Others", "together"]
 
@@ -24,7 +23,6 @@ _ID = rb"[^\"\\#\x00-\x1f\x7f-\xff][^\"\\\x00-\x1f\x7f-\xff]{0,199}"
 _HEAD = re.compile(rb'\{"type": ?"text\.delta", ?"data": ?\{"message_id": ?"(%s)", ?"text": ?"' % _ID)
 _END = b'"}}\n'
 _NEWLINE = 10  # asked for by its number: as bytes it takes ten times as long to find
-_new: Callable[[Any, Iterable[Any]], Any] = tuple.__new__  # the named tuples' own constructors take twice as long
 
 
 class Others(NamedTuple):
@@ -35,7 +33,7 @@ class Others(NamedTuple):
     lines: bytes
 
 
-def together(block: bytes, stream: str, offset: int) -> tuple[list[Pending], list[Others]] | None:
+def together(block: bytes, stream: str, offset: int) -> tuple[Deltas, list[Others]] | None:
     """The pieces of the first message that a block adds to, and what else is in it; None if that cannot be told.
 
     The block is of whole lines, at an offset of the stream. Raises ValueError when the text of a line is no JSON. As no
@@ -49,15 +47,11 @@ def together(block: bytes, stream: str, offset: int) -> tuple[list[Pending], lis
     values = from_json(b'["' + b'",\n"'.join(texts) + b'"]', allow_inf_nan=False, cache_strings="none")
     if len(values) != len(texts) or set(map(type, values)) != {str}:
         return None
-    message_id = named[1].decode()
-    before = f'{{"message_id":"{message_id}","text":"'
     encoded = to_json(values, indent=1).decode()
-    jsons = [f'{before}{text}"}}' for text in encoded[4:-3].split('",\n "')]
+    jsons = encoded[4:-3].split('",\n "')
     if not encoded.isascii() or "\x7f" in encoded:
         jsons = [each if each.isascii() and "\x7f" not in each else escape_terminal(each) for each in jsons]
-    srcs = map(_new, repeat(Src), zip(repeat(stream), places, repeat(None)))
-    datas = [{"message_id": message_id, "text": value} for value in values]
-    return list(map(_new, repeat(Pending), zip(repeat("text.delta"), datas, jsons, srcs))), others
+    return Deltas(named[1].decode(), values, jsons, stream, places), others
 
 
 def _cut(block: bytes, at: int, head: bytes, offset: int) -> tuple[list[bytes], list[int], list[Others]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from durastream.events import RESERVED, TYPES, Pending, Src, escape_terminal, valid_type
+from durastream.events import RESERVED, TYPES, Found, Pending, Src, escape_terminal, expanded, valid_type
 from durastream.sources.decode import decode_leniently, encode, rejected
 from durastream.sources.deltas import together
 from durastream.sources.log import log_line
@@ -44,6 +44,10 @@ class NativeSource:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Pending]:
+        return expanded(self.find(data))
+
+    def find(self, data: bytes) -> list[Found]:
+        """The same, where pieces of a message that were found together stay so."""
         if b"\n" not in data and self._size < _LONGEST:
             self._parts.append(data)
             self._size += len(data)
@@ -53,33 +57,35 @@ class NativeSource:
         giant = self._size > _GIANT  # escapes make six bytes of one: such a line goes the way where that is looked at
         self._parts = [rest] if rest else []
         self._size = len(rest)
-        if giant:
-            found = self._each(block, self._offset, {})
-        elif len(block) < _BRIEF:
-            found = self._each(block, self._offset, _judges)
+        found: list[Found] = []
+        if giant or len(block) < _BRIEF:
+            found += self._each(block, self._offset, {} if giant else _judges)
         else:
-            found = self._most_together(block)
+            found += self._most_together(block)
         self._offset += len(block)
         if self._size >= _LONGEST:
-            found += self._give_up()
+            found.append(self._give_up())
         return found
 
-    def _most_together(self, block: bytes) -> list[Pending]:
+    def _most_together(self, block: bytes) -> list[Found]:
         """The events of many lines."""
         try:
             read = together(block, self.stream, self._offset)
         except ValueError:
             read = None
+        found: list[Found] = []
         if read is None:
-            return self._each(block, self._offset, _judges)
-        pieces, others = read
-        found: list[Pending] = []
+            return found + self._each(block, self._offset, _judges)
+        all_, others = read
         done = 0
         for behind, offset, lines in others:
-            found += pieces[done:behind]
+            if done < behind:
+                found.append(all_.part(done, behind))
             found += self._each(lines, offset, _judges)
             done = behind
-        return found + pieces[done:]
+        if done < len(all_.texts):
+            found.append(all_.part(done, len(all_.texts)))
+        return found
 
     def _each(self, block: bytes, offset: int, judges: dict[str, _Judge]) -> list[Pending]:
         """The events of lines, read one by one."""
@@ -117,14 +123,14 @@ class NativeSource:
             return parse(line, src)
         return claimed(line, src) or log_line(self.stream, line, src)
 
-    def _give_up(self) -> list[Pending]:
+    def _give_up(self) -> Pending:
         """A line that never ends is no event; memory is finite."""
         line = b"".join(self._parts)
         src = Src(self.stream, self._offset, len(line))
         self._parts.clear()
         self._size = 0
         self._offset += len(line)
-        return [rejected(f"a line longer than {_LONGEST >> 20} MiB", line, src)]
+        return rejected(f"a line longer than {_LONGEST >> 20} MiB", line, src)
 
 
 def parse(line: bytes, src: Src) -> Pending:

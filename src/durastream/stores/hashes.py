@@ -7,6 +7,7 @@ which event was changed; the whole ones hold the chain. It saves a tenth of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from durastream.events import chain
@@ -19,6 +20,7 @@ EACH = 32
 
 _KEPT = 4
 _WHOLE = 32
+_first = itemgetter(slice(_KEPT))
 
 
 def shortened(rows: Sequence[Row]) -> list[Any]:
@@ -27,12 +29,13 @@ def shortened(rows: Sequence[Row]) -> list[Any]:
     Hashes are byte arrays: `sqlite3` binds those as they are, and asks for an adapter of each `bytes`, which takes
     longer than all else of a row.
     """
+    if not rows:
+        return []
     kept: list[Any] = [None] * (3 * len(rows))
-    kept[0::3] = [row[0] for row in rows]
-    kept[1::3] = [row[1] for row in rows]
-    kept[2::3] = [bytearray(digest[:_KEPT] if seq % EACH else digest) for seq, _, digest in rows]
-    if rows:
-        kept[-1] = bytearray(rows[-1][2])
+    kept[0::3], kept[1::3], digests = zip(*rows, strict=True)
+    kept[2::3] = map(bytearray, map(_first, digests))
+    for at in (*range(-rows[0][0] % EACH, len(rows), EACH), len(rows) - 1):
+        kept[3 * at + 2] = bytearray(digests[at])
     return kept
 
 

@@ -54,10 +54,10 @@ _APPLICATION_ID = 0x64757261
 _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
 _PAGE = 8192
 _CHECKPOINT_PAGES = 4000
-_AT_ONCE = 50
 _INSERT = "insert into log (seq, body, hash) values (?, ?, ?)"
-_INSERT_MANY = _INSERT + ", (?, ?, ?)" * (_AT_ONCE - 1)
-_VALUES = 3 * _AT_ONCE
+_INSERTS = [(3 << n, _INSERT + ", (?, ?, ?)" * ((1 << n) - 1)) for n in range(12, -1, -1)]
+"""How many values go into a statement, most first. Many rows in one take half the time of one row each, and Python goes
+on in its other thread meanwhile."""
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
@@ -86,6 +86,8 @@ class SqliteWriter:
         self.path = path
         self.head = head
         self._db = connection
+        most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)  # 999 before SQLite 3.32
+        self._inserts = [each for each in _INSERTS if each[0] <= most]
 
     @classmethod
     def create(cls, path: str, info: RunInfo) -> SqliteWriter:
@@ -148,11 +150,11 @@ class SqliteWriter:
         values = shortened(batch.rows)
         try:
             db.execute("begin immediate")
-            together = len(values) // _VALUES * _VALUES
-            for at in range(0, together, _VALUES):  # takes two thirds of the time of one row a step
-                db.execute(_INSERT_MANY, values[at : at + _VALUES])
-            for at in range(together, len(values), 3):
-                db.execute(_INSERT, values[at : at + 3])
+            at = 0
+            for count, insert in self._inserts:
+                while len(values) - at >= count:
+                    db.execute(insert, values[at : at + count])
+                    at += count
             if batch.chunks:
                 chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
