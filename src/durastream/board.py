@@ -37,25 +37,25 @@ class Board:
         self._live: dict[str, _Followed] = {}
         self._over: dict[str, Standing] = {}
 
-    def look(self, details: int = 1) -> list[Standing]:
-        """How every run stands now. At most so many finished runs are read that were not before."""
+    def look(self, seconds: float = 1.0) -> list[Standing]:
+        """How every run stands now. Those that were not read before are read until so much time has passed."""
         self._list()
-        found = []
-        for info in self._infos[: self._limit]:
-            if info.status in _LIVE:
-                followed = self._live.get(info.run_id)
-                if followed is None:
-                    followed = self._live[info.run_id] = _Followed(self._store, info)
-                found.append(followed.look())
-                continue
-            known = self._over.get(info.run_id)
-            if known is None:
-                known = _of_info(info)
-                if details > 0:
-                    details -= 1
-                    known = self._over[info.run_id] = _read(self._store, info, known)
-            found.append(known)
-        return sorted(found, key=lambda each: each.status not in _LIVE)
+        until = time.monotonic() + seconds
+        infos = sorted(self._infos[: self._limit], key=lambda info: info.status not in _LIVE)
+        return [self._standing(info, late=time.monotonic() >= until) for info in infos]
+
+    def _standing(self, info: RunInfo, *, late: bool) -> Standing:
+        if info.status in _LIVE:
+            followed = self._live.get(info.run_id)
+            if followed is None:
+                followed = self._live[info.run_id] = _Followed(self._store, info)
+            return followed.standing if late and not followed.standing.read else followed.look()
+        known = self._over.get(info.run_id)
+        if known is None:
+            known = _of_info(info)
+            if not late:
+                known = self._over[info.run_id] = _read(self._store, info, known)._replace(read=True)
+        return known
 
     def _list(self) -> None:
         """List the runs anew when one has come or gone, or when it was some time ago: one may have been left alone."""
@@ -85,7 +85,8 @@ class _Followed:
         self._reader: Reader | None = None
         self._state = RunState()
         self._bell = -1
-        self._standing = _of_info(info)
+        self.standing = _of_info(info)
+        """How it stood when it was looked at last."""
 
     def alive(self) -> bool:
         return self._spool.alive()
@@ -97,7 +98,8 @@ class _Followed:
                 self._read()
                 self._bell = bell
         status = self._state.status if self._state.completed is not None else self.info.status
-        return self._standing._replace(status=status)
+        self.standing = self.standing._replace(status=status, read=True)
+        return self.standing
 
     def _read(self) -> None:
         if self._reader is None:
@@ -108,7 +110,7 @@ class _Followed:
             self._state = self._reader.state()
         while events := self._reader.read(self._state.seq, whole=False):
             fold(events, self._state)
-        self._standing = _with_state(_of_info(self.info), self._state)
+        self.standing = _with_state(_of_info(self.info), self._state)
         for message in (*self._state.messages.values(), self._state.reasoning):
             end = message.end(LAST)
             message.drain()
@@ -140,7 +142,7 @@ def _of_info(info: RunInfo) -> Standing:
         started = datetime.fromisoformat(info.started_at).timestamp()
     words = info.command if isinstance(info.command, list) else [info.command]
     name = str(info.name or " ".join(str(word) for word in words[:20]))
-    return Standing(info.run_id, name, info.status, info.reconciled, started, info.duration)
+    return Standing(info.run_id, name, info.status, info.reconciled, started, info.duration, read=False)
 
 
 def _with_state(known: Standing, state: RunState) -> Standing:

@@ -25,6 +25,8 @@ class Standing(NamedTuple):
     planned: int = 0
     step: str = ""
     words: str = ""
+    read: bool = True
+    """Whether its events were looked at; before that there is what the run says of itself."""
 
 
 def progress(state: RunState) -> tuple[int, int]:

@@ -56,6 +56,10 @@ def test_the_table_lives_and_enter_attaches(ds: Cli, words: tuple[str, ...]) -> 
     assert "Enter attach" in screen.splitlines()[-1]
     (ds.folder / "1").touch()
     table.until("2/3", "▶ part 2", "and the last ones of all")
+    table.press("?")
+    table.until("choose a run", "entries of its plan")
+    table.press("?")
+    table.until("2/3", "Enter attach")
     other = agent(ds, "later")
     table.until("2 running of 3", "later")
     table.press("\x1b[B\r")
@@ -115,8 +119,10 @@ def test_a_look_reads_only_what_is_new(ds: Cli, monkeypatch: pytest.MonkeyPatch)
     run_id, flag = ds.waiting(before="print('up', flush=True)\n")
     eventually(lambda: ds.show(run_id)["draft"], "the first word")
     board = Board(FolderStore(str(ds.store)))
-    for _ in range(4):
-        runs = board.look()
+    first = board.look(0.0)
+    assert [(run.status, run.read) for run in first] == [("running", False), *[("completed", False)] * 3], "all at once"
+    runs = board.look()
+    assert all(run.read for run in runs)
     assert [run.status for run in runs] == ["running", *["completed"] * 3]
     assert runs[0].words == "up"
     opened: list[str] = []
@@ -190,7 +196,7 @@ def test_ctrl_c_is_heard_where_it_was_ignored_before(ds: Cli) -> None:
 def test_an_error_of_the_store_ends_the_table_in_a_sentence(ds: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from durastream.views import board as view
 
-    def broken(details: int) -> list[Standing]:
+    def broken(seconds: float) -> list[Standing]:
         raise RecordingError("the store is gone")
 
     out = io.StringIO()
@@ -226,4 +232,7 @@ def test_a_line_says_how_a_run_stands() -> None:
     ended = row._replace(status="failed", reconciled=False, duration=3.2, step="")
     said = [text.plain.rstrip() for text in render([ended], width=80, height=24, now=142.0).lines]
     assert said[2] == "✗ k3v9p2  failed !      3.2 s    3/7  research  the last words"
+    keys = [text.plain for text in render([ended], width=40, height=9, now=142.0, helping=True).lines]
+    assert any("these keys, and back" in text for text in keys)
+    assert len(keys) == 9
     assert "no runs here yet" in render([], width=80, height=24, now=1.0).lines[3].plain

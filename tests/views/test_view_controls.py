@@ -126,6 +126,25 @@ def test_l_shows_the_log_and_r_folds_the_thoughts(long: RunState, printed: Any) 
     assert viewer.press("r") == whole
 
 
+def test_a_long_line_of_the_log_or_of_an_error_is_read_whole(long: RunState, printed: Any) -> None:
+    words = [f"word{n}" for n in range(60)]
+    seen = len(long.log)
+    long.log.append(("stderr", "    " + " ".join(words)))
+    long.errors.append({"message": "it failed: " + " ".join(words)})
+    viewer = Viewer(long, printed, height=14)
+    shown = viewer.press("l")
+    rows = shown.splitlines()[4:]
+    assert f"{seen + 1} lines" in shown
+    assert " ".join(rows).split()[-60:] == words
+    assert sum(row.startswith("  word") for row in rows) > 3, "what goes on is indented"
+    assert "line 0 of the log" in viewer.press(*["pgup"] * 20)
+    assert f"from line 1 of {seen + 1}" in viewer.see()
+    viewer.press("esc")
+    while "errors" not in (shown := viewer.press("tab")).splitlines()[3]:
+        pass
+    assert " ".join(shown.split()).endswith(" ".join(words))
+
+
 def test_question_mark_shows_every_key(long: RunState, printed: Any) -> None:
     for size in ((60, 24), (80, 24), (120, 40)):
         shown = Viewer(long, printed, *size).press("?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,7 @@ from durastream.views.frame import line, wrap
 from durastream.views.look import Look
 from durastream.views.words import phrase
 
-__all__ = ["KEYS", "over"]
+__all__ = ["KEYS", "key_lines", "over"]
 
 KEYS = (
     ("space", "stand still, go on"),
@@ -42,19 +42,20 @@ _NAMES = 15
 def over(look: Look, width: int, height: int) -> list[Text]:
     """At most `height` lines in place of the body; none when there is nothing over it."""
     if look.help:
-        return _keys(width, height)
+        return key_lines(KEYS, width, height)
     if look.event is not None:
         return _event(look.event, width, height)
     return []
 
 
-def _keys(width: int, height: int) -> list[Text]:
-    columns = -(-len(KEYS) // max(1, height - 1)) if height > 1 and width >= 60 else 1
-    rows = -(-len(KEYS) // columns)
+def key_lines(keys: Sequence[tuple[str, str]], width: int, height: int) -> list[Text]:
+    """Keys and what they do, in as many columns as fit."""
+    columns = -(-len(keys) // max(1, height - 1)) if height > 1 and width >= 60 else 1
+    rows = -(-len(keys) // columns)
     lines = [line("keys", "bold")]
     for row in range(rows):
         text = line()
-        for name, what in KEYS[row::rows]:
+        for name, what in keys[row::rows]:
             text.append_text(line(f"{name:<{_NAMES}}", "bold cyan"))
             text.append_text(line(what))
             text.pad_right(max(0, width // columns - text.cell_len % max(1, width // columns)))

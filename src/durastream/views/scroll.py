@@ -23,11 +23,14 @@ _PIECE = 2048
 _LOOK_BACK = 8192
 
 
-def rows_from(text: str, place: Place, width: int, room: int, *, markup: bool = True) -> list[Text]:
-    """At most `room` rows of the text from a place on."""
+def rows_from(text: str, place: Place, width: int, room: int, *, markup: bool = True, hang: int = 0) -> list[Text]:
+    """At most `room` rows of the text from a place on.
+
+    Without `markup` a line is shown as it is, and what of it goes on in the next row is indented by `hang`.
+    """
     rows: list[Text] = []
     skip = place[1]
-    for piece in _forward(text, place[0], width, markup):
+    for piece in _forward(text, place[0], width, markup, hang):
         rows += piece[skip:]
         skip = 0
         if len(rows) >= room:
@@ -35,7 +38,9 @@ def rows_from(text: str, place: Place, width: int, room: int, *, markup: bool = 
     return rows[:room]
 
 
-def moved(text: str, place: Place | None, by: int, width: int, room: int, *, markup: bool = True) -> Place | None:
+def moved(
+    text: str, place: Place | None, by: int, width: int, room: int, *, markup: bool = True, hang: int = 0
+) -> Place | None:
     """The place `by` rows further down, or up when it is negative; None when the end of the text is then in sight."""
     if place is None:
         if by >= 0:
@@ -45,32 +50,32 @@ def moved(text: str, place: Place | None, by: int, width: int, room: int, *, mar
     down = row + by
     while down < 0 and at > 0:
         end, at = at, _before(text, at)
-        down += len(_rows(text[at:end], width, _in_code(text, at), markup))
+        down += len(_rows(text[at:end], width, _in_code(text, at), markup, hang))
     row = max(0, down)
-    for piece in _forward(text, at, width, markup):
+    for piece in _forward(text, at, width, markup, hang):
         if row < len(piece):
             break
         row -= len(piece)
         at = _behind(text, at)
-    if len(rows_from(text, (at, row), width, room + 1, markup=markup)) <= room and by > 0:
+    if len(rows_from(text, (at, row), width, room + 1, markup=markup, hang=hang)) <= room and by > 0:
         return None
     return at, row
 
 
-def _forward(text: str, at: int, width: int, markup: bool) -> Iterator[list[Text]]:
+def _forward(text: str, at: int, width: int, markup: bool, hang: int) -> Iterator[list[Text]]:
     """The rows of each line from one on."""
     code = _in_code(text, at)
     while at < len(text):
         end = _behind(text, at)
-        yield _rows(text[at:end], width, code, markup)
+        yield _rows(text[at:end], width, code, markup, hang)
         code ^= is_fence(text[at:end])
         at = end
 
 
-def _rows(part: str, width: int, code: bool, markup: bool) -> list[Text]:
+def _rows(part: str, width: int, code: bool, markup: bool, hang: int) -> list[Text]:
     part = part.rstrip("\r\n").expandtabs(4)
     if not markup:
-        return wrap(line(after_return(part)), width)
+        return wrap(line(after_return(part)), width, min(hang, width // 3))
     content, hang = laid_out(part, code=code)
     return wrap(content, width, min(hang, width // 3))
 

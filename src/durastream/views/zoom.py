@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from rich.text import Text
 
@@ -13,13 +13,25 @@ from durastream.views.frame import line, pair
 from durastream.views.panels import answer_of, check_row, source_row
 from durastream.views.plan import entry_row, other_steps, step_row, steps_under
 from durastream.views.scroll import Place, moved, rows_from
-from durastream.views.words import amount, phrase, step_failure
+from durastream.views.words import amount, step_failure
 
 __all__ = ["move", "panels", "zoomed"]
 
 _Row: TypeAlias = Callable[[Any, int], Text]
 
-_TEXTS = ("draft", "thinking")
+_TEXTS = ("draft", "thinking", "errors", "log")
+"""Panels that are read and not looked through: no line of them is cut."""
+
+_STYLES = {"errors": "red", "log": "dim"}
+
+
+class _Read(NamedTuple):
+    """The text of such a panel, and how it is laid out."""
+
+    text: str
+    lines: int = 0
+    markup: bool = False
+    hang: int = 0
 
 
 def panels(state: RunState) -> list[str]:
@@ -27,8 +39,17 @@ def panels(state: RunState) -> list[str]:
     return [
         name
         for name in ("plan", "steps", "draft", "thinking", "sources", "checks", "errors", "log")
-        if (_message(state, name) if name in _TEXTS else _items(state, name, 0.0)[0])
+        if _is_there(state, name)
     ]
+
+
+def _is_there(state: RunState, name: str) -> bool:
+    if name in ("draft", "thinking"):
+        message = _message(state, name)
+        return message is not None and message.length > 0
+    if name in ("errors", "log"):
+        return bool(state.errors if name == "errors" else state.log)
+    return bool(_items(state, name, 0.0)[0])
 
 
 def zoomed(
@@ -39,11 +60,15 @@ def zoomed(
     if room < 1:
         return []
     if name in _TEXTS:
-        message = _message(state, name)
-        text, markup = (message.text, _marked_up(message)) if message is not None else ("", True)
-        at = place or moved(text, None, -1, width, max(0, room - 1), markup=markup) or (0, 0)
-        rows = rows_from(text, at, width, room, markup=markup)
+        text, lines, markup, hang = _read(state, name)
+        at = place or moved(text, None, -1, width, max(0, room - 1), markup=markup, hang=hang) or (0, 0)
+        rows = rows_from(text, at, width, room, markup=markup, hang=hang)
+        for row in rows:
+            row.stylize(_STYLES.get(name, ""))
         where = f"from character {at[0] + 1:,} of {len(text):,}" if place is not None else f"{amount(len(text))} ch."
+        if lines:
+            first = text.count("\n", 0, at[0]) + 1
+            where = f"from line {first} of {lines}" if place is not None else f"{amount(lines)} lines"
         return [_title(name, where, width), *rows]
     items, show = _items(state, name, now, links)
     first = place[0] if place is not None else max(0, len(items) - room)
@@ -55,10 +80,8 @@ def move(state: RunState, name: str, place: Place | None, by: int, width: int, h
     """The place that is `by` lines further down a panel, or up; None at its end."""
     room = max(1, height - 1)
     if name in _TEXTS:
-        message = _message(state, name)
-        if message is None:
-            return None
-        return moved(message.text, place, by, width, room, markup=_marked_up(message))
+        read = _read(state, name)
+        return moved(read.text, place, by, width, room, markup=read.markup, hang=read.hang)
     last = max(0, len(_items(state, name, 0.0)[0]) - room)
     first = max(0, (place[0] if place is not None else last) + by)
     return None if first >= last else (first, 0)
@@ -69,12 +92,19 @@ def _title(name: str, where: str, width: int) -> Text:
 
 
 def _message(state: RunState, name: str) -> Message | None:
-    message = state.reasoning if name == "thinking" else answer_of(state)
-    return message if message is not None and message.length else None
+    return state.reasoning if name == "thinking" else answer_of(state)
 
 
-def _marked_up(message: Message) -> bool:
-    return message.message_id != "stdout"
+def _read(state: RunState, name: str) -> _Read:
+    if name in ("errors", "log"):
+        errors = [str(error.get("message") or "an error without a message") for error in state.errors]
+        lines = errors if name == "errors" else [text for _, text in state.log]
+        text = "\n".join(each.rstrip("\n") for each in lines)
+        return _Read(text, text.count("\n") + 1, hang=2)
+    message = _message(state, name)
+    if message is None:
+        return _Read("")
+    return _Read(message.text, markup=message.message_id != "stdout")
 
 
 def _items(state: RunState, name: str, now: float, links: bool = False) -> tuple[Sequence[Any], _Row]:
@@ -88,11 +118,7 @@ def _items(state: RunState, name: str, now: float, links: bool = False) -> tuple
         return list(enumerate(state.sources.values(), 1)), lambda item, width: source_row(
             item[0], item[1], width, links=links
         )
-    if name == "checks":
-        return state.checks, check_row
-    if name == "errors":
-        return state.errors, lambda error, width: line(phrase(error.get("message"), 400), "red")
-    return list(state.log), lambda item, width: line(phrase(item[1], max(2 * width, 80)), "dim")
+    return state.checks, check_row
 
 
 def _planned(state: RunState, item: Any, now: float, width: int) -> Text:
