@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durastream import answer
+from durastream.deputy import Deputy
 from durastream.errors import (
     Damaged,
     DurastreamError,
@@ -66,6 +67,7 @@ class Recorder:
         self._told_low = False
         self._ahead = time.time() - time.monotonic()
         self._disk_at = 0.0
+        self._deputy = Deputy(spool, self.meta, self.meta["mono"] if self._same_boot else time.monotonic())
         self._over = False
         self._over_at = 0.0
         self.done = False
@@ -260,9 +262,13 @@ class Recorder:
             if now < self._over_at:
                 return False
             self._over_at = now + 0.2
-            working = spool.held("supervisor") or spool.agent_alive() or spool.held("terminal")
-            if working and spool.exists():
+            supervised = spool.held("supervisor")
+            lives = supervised or spool.agent_alive()
+            if lives and not supervised:
+                self._deputy.look(told=self.state.cancel is not None)
+            if (lives or spool.held("terminal")) and spool.exists():
                 return False
+            self._deputy.agent_gone()
         self._over = True
         for tail in self._tails:
             tail.stop_here()

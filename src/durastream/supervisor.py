@@ -23,7 +23,7 @@ from durastream.errors import StoreError
 from durastream.spool import STREAMS, Spool, boot_id, process_token, sign
 from durastream.terminal import Terminal
 
-__all__ = ["GIVE_UP", "RETRY", "launch", "spawn_recorder"]
+__all__ = ["GIVE_UP", "GRACE", "RETRY", "launch", "spawn_recorder", "stop_all"]
 
 RETRY = 75
 """Exit code of a recorder that could not store now and asks to be started again (EX_TEMPFAIL)."""
@@ -33,8 +33,10 @@ GIVE_UP = 78
 
 _RECORDER = "durastream.recorder"  # it stands above this module, and is not imported by it
 
+GRACE = 10.0
+"""Seconds that an agent has between SIGTERM and SIGKILL, unless something else is asked for."""
+
 _TICK = 0.1
-_GRACE = 10.0
 _LATE_PATIENCE = 20
 _LATE_ERROR = 5
 _TOLD = 20
@@ -220,7 +222,7 @@ class _Supervisor:
     def _end(self, how: dict[str, Any]) -> None:
         left = _left_behind(self.spool.run_id)
         if left:
-            left = _stop_all(self.spool.run_id, gently=self.kill_at is None)
+            left = stop_all(self.spool.run_id, gently=self.kill_at is None)
         told = {"sent": self.sent[-_TOLD:], "left": left[:_TOLD], "left_count": len(left)}
         self.spool.write_exit({**how, "ts": time.time(), "mono": time.monotonic(), **told})
         self.ended = True
@@ -252,7 +254,7 @@ class _Supervisor:
             by = "max-bytes"
         if by:
             self.limits = {}
-            self.spool.request(act="cancel", by=by, grace=_GRACE)
+            self.spool.request(act="cancel", by=by, grace=GRACE)
 
     def _obey(self) -> None:
         """Carry out what was asked for in the control file since the last look."""
@@ -266,14 +268,14 @@ class _Supervisor:
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     request = json.loads(line)
                     if request["act"] == "cancel":
-                        grace = float(request.get("grace", _GRACE))
+                        grace = float(request.get("grace", GRACE))
                         self._signal(signal.SIGTERM, str(request.get("by", "cancel")))
                         self.kill_at = time.monotonic() + grace
                     elif request["act"] == "signal":
                         self._signal(signal.Signals[request["signal"]], str(request.get("by", "signal")))
         if self.kill_at is not None and not self.ended and time.monotonic() >= self.kill_at:
             self._signal(signal.SIGKILL, "cancel")
-            self.kill_at = time.monotonic() + _GRACE
+            self.kill_at = time.monotonic() + GRACE
 
     # the recorder
 
@@ -393,7 +395,7 @@ def _holds_a_run(process: str) -> bool:
     return False
 
 
-def _stop_all(run_id: str, *, gently: bool) -> list[dict[str, Any]]:
+def stop_all(run_id: str, *, gently: bool) -> list[dict[str, Any]]:
     """Wait for what is just ending anyway; after a cancel, not `gently`, end it. Returns what is still there."""
     steps = ((0, _PARTING),) if gently else ((signal.SIGTERM, 2.0), (signal.SIGKILL, 1.0))
     for number, patience in steps:

@@ -131,12 +131,13 @@ def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
 
 def test_replay_keeps_the_original_timing(shelf: Cli) -> None:
     """Each line comes no earlier than its event is due; how much later is the machine's business."""
+    first = time.monotonic()
     process = shelf.start("replay", "slow", "--view", "json")
     assert process.stdout is not None
     came = []
     for line in process.stdout:
         came.append((time.monotonic(), json.loads(line)["t"]))
-    first, t_first = came[0]
+    t_first = came[0][1]
     assert came[-1][1] - t_first > 0.9
     assert came[-1][0] - first >= (came[-1][1] - t_first) * 0.9
     process.communicate(timeout=PATIENCE)

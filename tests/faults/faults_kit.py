@@ -94,6 +94,15 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENC
         time.sleep(pause)
 
 
+def patched(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
+    """Have every process that a box starts run some code first: constants, made smaller or larger."""
+    (folder / "sitecustomize.py").write_text(code)
+    environ = Box.environ.fget
+    assert environ is not None
+    path = f"{folder}{os.pathsep}{SOURCE}"
+    monkeypatch.setattr(Box, "environ", property(lambda box: {**environ(box), "PYTHONPATH": path}))
+
+
 def stop(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may have gone."""
     with contextlib.suppress(ProcessLookupError):

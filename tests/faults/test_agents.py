@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from faults_kit import CLI, PYTHON, Box, Live, Written, eventually, prepared, steady, stop, written
+from faults_kit import CLI, PYTHON, Box, Live, Written, eventually, patched, prepared, steady, stop, written
 
 from durastream.recorder import Recorder, recover
 from durastream.spool import process_token
@@ -84,7 +84,8 @@ def test_a_process_left_behind_is_named_and_not_waited_for(box: Box, how: str) -
 
 
 def test_a_process_left_behind_that_writes_without_end_does_not_keep_the_run_from_ending(box: Box) -> None:
-    script = "(while :; do echo flood; done) & echo $! >&2; sleep 0.1"
+    wrote = 'until [ -s "${DURASTREAM_EVENTS%events}stdout" ]; do :; done'
+    script = f"(while :; do echo flood; done) & echo $! >&2; {wrote}"
     live, child = box.watch("sh", "-c", script, options=("--view", "none"))
     assert child.wait(60) == 0
     found = box.whole(live.run_id)
@@ -96,17 +97,21 @@ def test_a_process_left_behind_that_writes_without_end_does_not_keep_the_run_fro
     assert text.startswith(b"flood\nflood\n")
 
 
-def test_what_ends_a_moment_after_the_agent_is_not_called_left_behind(box: Box) -> None:
-    run_id, _ = box.run("sh", "-c", "sleep 0.02 & exit 0")
+def test_what_ends_a_moment_after_the_agent_is_not_called_left_behind(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patched(
+        monkeypatch, tmp_path, "from durastream import supervisor\nsupervisor._PARTING = 20.0\n"
+    )  # machines are slow
+    run_id, _ = box.run("sh", "-c", "sleep 0.2 & exit 0")
     assert box.whole(run_id).warnings == []
 
 
 def test_cancel_ends_the_agent_and_what_it_started_elsewhere(box: Box) -> None:
     live = box.detach("sh", "-c", "setsid sleep 60 & echo $!; sleep 60 & echo $!; wait")
     live.reaches(3)
-    printed = Path(live.spool.file("stdout"))
-    eventually(lambda: len(printed.read_text().split()) == 2, "both pids")
-    children = [int(word) for word in printed.read_text().split()]
+    eventually(lambda: Path(live.spool.file("stdout")).read_bytes().count(b"\n") == 2, "both pids")
+    children = [int(word) for word in Path(live.spool.file("stdout")).read_text().split()]
     result = box.cli("cancel", live.run_id)
     assert result.code == 0
     found = box.whole(live.run_id, status="cancelled")
@@ -359,9 +364,11 @@ def test_an_agent_that_is_gone_at_once_is_recorded(box: Box) -> None:
         assert box.whole(run_id, status="failed" if code else "completed").end["exit_code"] == code
 
 
-def test_many_runs_at_once_do_not_touch_each_other(box: Box) -> None:
-    lives = [box.detach(*steady(400, pause=0.1, code=number % 3)) for number in range(6)]
+def test_many_runs_at_once_do_not_touch_each_other(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    lives = [box.detach(*steady(400, code=number % 3, gate=gate)) for number in range(6)]
     stop(lives[-1].pid("recorder"))
+    gate.touch()
     for number, live in enumerate(lives):
         live.ends()
         box.whole(live.run_id, written(400), status="failed" if number % 3 else "completed")

@@ -93,11 +93,14 @@ def test_a_program_that_ends_leaves_a_finished_recording(box: Box, tmp_path: Pat
 
 
 def test_a_recording_that_is_removed_while_its_program_runs_is_made_anew(box: Box, tmp_path: Path) -> None:
-    child = program(box, tmp_path / "told", 3000, after="time.sleep(1.3)")
+    gate = tmp_path / "gate"
+    waits = f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n    time.sleep(1.3)"  # it looks once a second
+    child = program(box, tmp_path / "told", 3000, after=waits)
     eventually(lambda: box.store.run_ids(), "the run to begin")
     (run_id,) = box.store.run_ids()
     Live(box, run_id).reaches(500)
     os.unlink(box.path(run_id))
+    gate.touch()
     assert child.wait(60) == 0
     assert counted(box, run_id, "completed") == 3000
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from faults_kit import Box, Result, eventually
+from faults_kit import Box, Result, eventually, patched, stop
 
 from durastream.cli.limits import bytes_of, seconds_of
 from durastream.errors import UsageError
@@ -37,6 +38,52 @@ def test_a_run_that_writes_too_much_is_ended_and_what_it_wrote_is_kept(box: Box)
     raw = box.look(run_id).raw["stdout"]
     assert len(raw) > 64 << 10
     assert set(raw) == set(b"y\n")
+
+
+def test_a_limit_holds_when_the_supervisor_was_killed(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    script = f"sleep 600 & echo $!; while [ ! -e {gate} ]; do sleep 0.01; done; head -c 2000 /dev/zero; wait"
+    options = ("--max-bytes", "1000", "--view", "none")
+    live, child = box.watch("sh", "-c", script, options=options, stderr=subprocess.PIPE)
+    live.reaches(3)
+    agent, left = live.agent, int(Path(live.spool.file("stdout")).read_text())
+    stop(live.pid("supervisor"))
+    gate.touch()
+    err = child.communicate(timeout=30)[1]
+    assert child.returncode == 124, err
+    assert "ended by --max-bytes 1000" in err
+    found = box.look(live.run_id)
+    assert [data["by"] for data in found.of("run.cancel_requested")] == ["max-bytes"]
+    assert found.end["status"] == "unknown", "nobody saw how it ended"
+    assert process_token(agent) is None
+    assert process_token(left) is None
+
+
+def test_who_takes_up_a_run_that_everybody_left_holds_it_to_its_limits(box: Box) -> None:
+    live = box.detach("sleep", "600", options=("--max-duration", "1h"))
+    live.reaches(2)
+    for who in ("supervisor", "recorder"):
+        stop(live.pid(who))
+    eventually(lambda: not live.spool.alive(), "both to be gone")
+    meta = live.spool.meta()
+    live.spool.write_json("meta.json", {**meta, "mono": meta["mono"] - 7200})  # as if it had gone on for two hours
+    assert "a new recorder goes on with it" in box.cli("recover", live.run_id).err
+    live.ends()
+    found = box.look(live.run_id)
+    assert [data["by"] for data in found.of("run.cancel_requested")] == ["max-duration"]
+    assert found.end["status"] == "unknown"
+
+
+def test_what_does_not_listen_is_killed_without_a_supervisor_too(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patched(monkeypatch, tmp_path, "from durastream import supervisor\nsupervisor.GRACE = 0.2\n")
+    script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    live = box.detach("sh", "-c", script, options=("--max-bytes", "1"))
+    live.reaches(3)
+    stop(live.pid("supervisor"))
+    live.ends()
+    assert [data["by"] for data in box.look(live.run_id).of("run.cancel_requested")][-1] == "max-bytes"
 
 
 def test_an_agent_that_takes_it_well_was_ended_by_the_limit_all_the_same(box: Box) -> None:

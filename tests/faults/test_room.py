@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults_kit import SOURCE, Box, Recording, Written, eventually, prepared, stop
+from faults_kit import Box, Recording, Written, eventually, patched, prepared, stop
 
 from durastream import room
 from durastream.recorder import Recorder, recover
@@ -59,12 +59,8 @@ def taken(spool: Spool) -> int:
 @pytest.fixture
 def shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Processes that give back what is more than 2 MiB behind."""
-    patch = "from durastream import room, tail\nroom.KEPT = tail.KEPT = 2 << 20\nroom._STEP = 1 << 20\n"
-    (tmp_path / "sitecustomize.py").write_text(patch)
-    environ = Box.environ.fget
-    assert environ is not None
-    path = f"{tmp_path}{os.pathsep}{SOURCE}"
-    monkeypatch.setattr(Box, "environ", property(lambda box: {**environ(box), "PYTHONPATH": path}))
+    smaller = "from durastream import room, tail\nroom.KEPT = tail.KEPT = 2 << 20\nroom._STEP = 1 << 20\n"
+    patched(monkeypatch, tmp_path, smaller)
     return 2 << 20
 
 

@@ -219,10 +219,11 @@ def test_a_supervisor_survives_requests_that_are_none(box: Box) -> None:
 
 
 def test_the_end_of_a_run_whose_spool_was_removed_leaves_no_process_behind(box: Box) -> None:
-    live = box.detach("sleep", "1")
+    live = box.detach("sleep", "60")
     live.reaches(2)
-    supervisor, recorder = live.pid("supervisor"), live.pid("recorder")
+    supervisor, recorder, agent = live.pid("supervisor"), live.pid("recorder"), live.agent
     live.spool.remove()
+    stop(agent)
     eventually(lambda: not process_token(supervisor) and not process_token(recorder), "both to end")
 
 

@@ -82,33 +82,39 @@ def _opened(pid: int, path: str) -> bool:
     return path in found
 
 
-def test_a_viewer_whose_output_is_closed_just_leaves(box: Box) -> None:
-    live = box.detach(*steady(600, pause=0.05))
+def test_a_viewer_whose_output_is_closed_just_leaves(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live = box.detach(*steady(600, gate=gate))
     live.reaches(20)
     viewer = box.open("attach", live.run_id, "--view", "json", "--from", "start", stdout=subprocess.PIPE)
     assert viewer.stdout is not None
     viewer.stdout.readline()
     viewer.stdout.close()
+    gate.touch()
     assert viewer.wait(60) == 128 + signal.SIGPIPE
     live.ends()
     assert not box.whole(live.run_id, written(600)).of("run.resumed")
 
 
-def test_the_output_of_run_may_be_closed_and_the_run_goes_on(box: Box) -> None:
-    live, child = box.watch(*steady(600, pause=0.05), stdout=subprocess.PIPE)
+def test_the_output_of_run_may_be_closed_and_the_run_goes_on(box: Box, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(600, gate=gate), stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
     child.stdout.close()
+    gate.touch()
     assert child.wait(60) == 128 + signal.SIGPIPE
     live.ends()
     box.whole(live.run_id, written(600))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP])
-def test_the_run_does_not_need_the_run_command(box: Box, number: signal.Signals) -> None:
-    live, child = box.watch(*steady(500, pause=0.03), options=("--view", "plain"))
+def test_the_run_does_not_need_the_run_command(box: Box, tmp_path: Path, number: signal.Signals) -> None:
+    gate = tmp_path / "gate"
+    live, child = box.watch(*steady(500, gate=gate), options=("--view", "plain"))
     live.reaches(20)
     stop(child.pid, number)
+    gate.touch()
     live.ends()
     box.whole(live.run_id, written(500))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 from redaction_kit import CANARY, KNOWN, Live, left_on_disk, line
@@ -92,11 +95,69 @@ def test_every_way_into_a_recording_is_guarded(tmp_path: Path, log: str) -> None
     assert started["env"] == {"CANARY_TOKEN": "[redacted:env]***"}
 
 
+ODD = "p/ss w\u00f6rd+7&x~"
+"""The value of another variable, of which no encoding is the value itself."""
+
+ENCODED = {
+    "base64 of user and password": lambda secret: base64.b64encode(f"user:{secret}".encode()).decode(),
+    "base64 a byte further": lambda secret: base64.b64encode(f"users:{secret}\n".encode()).decode(),
+    "base64 two bytes further, for an address": lambda secret: base64.urlsafe_b64encode(
+        f"me:{secret}=".encode()
+    ).decode(),
+    "percent-encoded": lambda secret: quote(secret, safe=""),
+    "percent-encoded, as a form": lambda secret: quote_plus(secret),
+}
+
+
+@pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
+@pytest.mark.parametrize("secret", [CANARY, ODD], ids=["plain", "odd"])
+def test_the_value_of_a_variable_is_known_in_base64_and_in_an_address(
+    tmp_path: Path, secret: str, encode: Callable[[str], str]
+) -> None:
+    live = Live(tmp_path, redact={"on": True, "values": {"A_TOKEN": CANARY, "B_TOKEN": ODD}})
+    spelt = encode(secret)
+    sure = spelt[10:-4] if "=" in spelt[-2:] or spelt.endswith("Cg==") else spelt[8:-2]
+    for at in range(0, len(spelt), 5):
+        live.write("events", line("text.delta", message_id="answer", text=spelt[at : at + 5]))
+    live.write("events", line("step.started", step_id="s", title="fetch", input={"header": f"Basic {spelt}"}))
+    live.write("events", line("step.completed", step_id="s", status="ok"))
+    live.write("stdout", f"GET /?key={spelt} HTTP/1.1\n".encode())
+    live.write("stderr", f"> {spelt}\n".encode())
+    events = live.end()
+    assert sure[:6] not in text_of(events, "answer").replace("\n", "")
+    assert left_on_disk(tmp_path, spelt, sure) == []
+    assert holds(live.recorder.path) == []
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_secret_whose_letters_are_spelt_as_escapes_is_masked_in_the_raw_bytes_too(tmp_path: Path, kill: bool) -> None:
+    spelt = CANARY.replace("a", "\\u0061").replace("-", "\\u002d")
+    live = Live(tmp_path)
+    live.write("events", f'{{"type":"text.delta","data":{{"message_id":"a","text":"it is {spelt} ok"}}}}\n'.encode())
+    data = f'{{"step_id":"s","title":"t","input":{{"k":["a/b \\u00e9 {spelt}"],"{spelt}":1}}}}'
+    live.write("events", f'{{"type":"step.started","data":{data}}}\n'.encode())
+    if kill:
+        live.step()
+        live.killed()
+    live.write("events", line("step.completed", step_id="s", status="ok"))
+    live.end()
+    assert left_on_disk(tmp_path, CANARY, spelt) == []
+    reader = open_reader(live.recorder.path)
+    raw = b"".join(reader.raw("events"))
+    reader.close()
+    lines = [json.loads(each)["data"] for each in raw.splitlines()]
+    assert lines[0]["text"].startswith("it is [redacted:env]***"), "and what was masked is JSON still"
+    assert holds(live.recorder.path) == []
+
+
 @pytest.mark.parametrize("log", LOGS)
-def test_a_terminal_and_the_stream_of_an_agent_are_guarded(tmp_path: Path, log: str) -> None:
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_terminal_and_the_stream_of_an_agent_are_guarded(tmp_path: Path, log: str, kill: bool) -> None:
     tty = Live(tmp_path / "tty", log, format="terminal", terminal=[80, 24])
     tty.write("stdout", f"\x1b[31mAKIAIOSFODNN7EXAMPLE\x1b[0m {CANARY[:7]}".encode())
     tty.step()
+    if kill:
+        tty.killed()
     tty.write("stdout", CANARY[7:].encode())
     tty.end()
     assert left_on_disk(tmp_path, CANARY, "IOSFODNN7EXAMPLE") == []
@@ -107,6 +168,9 @@ def test_a_terminal_and_the_stream_of_an_agent_are_guarded(tmp_path: Path, log: 
                  "choices": [{"index": 0, "delta": {"role": "assistant", "content": part}}]}  # fmt: skip
         adapted.write("stdout", f"data: {json.dumps(chunk)}\n\n".encode())
         adapted.step()
+        assert not left_on_disk_but_spool(adapted)
+        if kill:
+            adapted.killed()
     events = adapted.end()
     joined = "".join(event.data["text"] for event in events if event.type == "text.delta")
     assert joined == "[redacted:env]*** ok"

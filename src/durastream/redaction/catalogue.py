@@ -6,6 +6,7 @@ class. So a secret that has begun and is not yet whole is told from text that on
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
@@ -24,6 +25,7 @@ _LONGEST_KEY = 16_384
 _SMALL = 1 << 11
 _NEAR = 600  # from the least of a secret it is not further to where it begins with what is before it
 _MASK = "*"
+_LEAST_BASE64 = 10
 
 
 class Span(NamedTuple):
@@ -314,12 +316,45 @@ class Rules:
 
 
 def _spellings(text: str) -> set[str]:
-    """A secret as it stands in text, in JSON, and in bytes that are read one by one."""
+    """A secret as it stands in text, in JSON, in bytes that are read one by one, in an address and in base64."""
     inner = json.dumps(text)[1:-1]
     loose = json.dumps(text, ensure_ascii=False)[1:-1]
     html = loose.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    spelt = {text, inner, loose, html, inner.replace("/", "\\/")}
+    spelt = {
+        text,
+        inner,
+        loose,
+        html,
+        *(each.replace("/", "\\/") for each in (inner, loose)),
+        *_in_address(text),
+        *_in_base64(text),
+    }
     return spelt | {each.encode("utf-8", "replace").decode("latin-1") for each in spelt}
+
+
+def _in_address(text: str) -> set[str]:
+    """A secret in an address or a form, percent-encoded in one of the usual ways."""
+    found = set()
+    for plain in ("-._~", "-._~/", "-._*", "-._~!'()*"):
+        for digits in ("%{:02X}", "%{:02x}"):
+            made = [
+                chr(byte) if chr(byte) in plain or (byte < 128 and chr(byte).isalnum()) else digits.format(byte)
+                for byte in text.encode("utf-8", "replace")
+            ]
+            found |= {"".join(made), "".join(made).replace("%20", "+")}
+    return found
+
+
+def _in_base64(text: str) -> set[str]:
+    """What base64 makes of a secret that stands between other bytes: of each of the three places where it may begin,
+    the characters that depend on nothing but the secret. Not of a short one, of which too few are left."""
+    data, found = text.encode("utf-8", "replace"), set()
+    for shift in range(3):
+        whole = base64.b64encode(bytes(shift) + data).decode()
+        sure = whole[-(-shift * 8 // 6) : (shift + len(data)) * 8 // 6]
+        if len(sure) >= _LEAST_BASE64:
+            found |= {sure, sure.replace("+", "-").replace("/", "_")}
+    return found
 
 
 def _masked(text: str, span: Span) -> bool:

@@ -386,8 +386,12 @@ class Guard:
         text = data.get("text")
         if slot.whole:
             piece = pending.type in _PIECES
-            rest = {name: value for name, value in data.items() if not (piece and name == "text")}
-            data |= clean(self._rules, rest, self._counts)
+            apart = "text" if piece else "base64" if pending.type == _TORN else ""
+            rest = {name: value for name, value in data.items() if name != apart}
+            masks: list[tuple[str, list[tuple[int, int, str]]]] = []
+            data |= clean(self._rules, rest, self._counts, masks=masks)
+            if pending.src is not None:
+                self.patches += [Patch(pending.src, text, parts) for text, parts in masks]
             if pending.type == _TORN and type(data.get("base64")) is str:
                 data["base64"] = _clean_base64(self._rules, data["base64"], self._counts)
         if slot.parts and type(text) is str:
@@ -422,10 +426,17 @@ def _clean_base64(rules: Rules, text: str, counts: Counter[str]) -> str:
     return base64.b64encode(clean(rules, data.decode("latin-1"), counts).encode("latin-1")).decode()
 
 
-def clean(rules: Rules, value: Any, counts: Counter[str], name: str = "") -> Any:
+def clean(
+    rules: Rules,
+    value: Any,
+    counts: Counter[str],
+    name: str = "",
+    masks: list[tuple[str, list[tuple[int, int, str]]]] | None = None,
+) -> Any:
     """A value of JSON without secrets, those in the names of its fields included.
 
-    What a field with the name of a secret holds is looked at as if it were assigned.
+    What a field with the name of a secret holds is looked at as if it were assigned. `masks` takes each text in which
+    something was masked, and the parts of it.
     """
     if type(value) is str:
         before = f'{name}="' if name and SECRET_NAME.search(name) else ""
@@ -435,11 +446,16 @@ def clean(rules: Rules, value: Any, counts: Counter[str], name: str = "") -> Any
         whole = [
             (max(0, s.start - at), s.end - at, mask(s.kind, s.end - max(s.start, at))) for s in found if s.end > at
         ]
+        if whole and masks is not None:
+            masks.append((value, whole))
         return masked(value, whole)
     if type(value) is list:
-        return [clean(rules, each, counts) for each in value]
+        return [clean(rules, each, counts, masks=masks) for each in value]
     if type(value) is dict:
-        made = {clean(rules, key, counts): clean(rules, each, counts, key) for key, each in value.items()}
+        made = {
+            clean(rules, key, counts, masks=masks): clean(rules, each, counts, key, masks)
+            for key, each in value.items()
+        }
         text, said = value.get("text"), value.get("sha256")
         if (
             type(text) is str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections import deque
 
 from durastream.redaction.catalogue import Rules, mask
@@ -13,6 +15,9 @@ __all__ = ["RawGuard"]
 
 
 _FEW = 4096
+_LONG = 1 << 20
+_NEEDLESS = re.compile(rb"\\u00[2-7]|\\/")
+_CHARACTER = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
 _END = 1024  # where a secret mostly begins that goes on in the next read
 
 
@@ -123,8 +128,25 @@ def _replaced(line: bytes, text: str, low: int, high: int, part: str) -> bytes:
             start, size = at + len(spelt[0]), len(spelt[1])
             return line[:start] + part.encode()[:size].ljust(size, b"*") + line[start + size :]
     secret = text[low:high].encode("utf-8", "replace")
-    return (
-        line.replace(secret, part.encode()[: len(secret)].ljust(len(secret), b"*"))
-        if len(secret) > 3 and secret in line
-        else b""
-    )
+    if len(secret) > 3 and secret in line:
+        return line.replace(secret, part.encode()[: len(secret)].ljust(len(secret), b"*"))
+    return _unescaped(line, text, low, high, part)
+
+
+def _unescaped(line: bytes, text: str, low: int, high: int, part: str) -> bytes:
+    """The same where JSON spells characters as escapes that need none, such as `\\u006b`."""
+    if len(line) > _LONG or not _NEEDLESS.search(line):
+        return b""
+    plain, places = bytearray(), []
+    for found in _CHARACTER.finditer(line):
+        spelt = found[0]
+        with contextlib.suppress(ValueError):
+            spelt = json.loads(b'"' + spelt + b'"').encode("utf-8", "replace")
+        plain += spelt
+        places += [found.span()] * len(spelt)
+    before, secret, after = (each.encode("utf-8", "replace") for each in (text[:low], text[low:high], text[high:]))
+    at = plain.find(before + secret + after)
+    if at < 0 or not secret:
+        return b""
+    start, end = places[at + len(before)][0], places[at + len(before) + len(secret) - 1][1]
+    return line[:start] + part.encode()[: end - start].ljust(end - start, b"*") + line[end:]
