@@ -17,7 +17,7 @@ from durastream.state import SHORT, RunState
 
 __all__ = ["LIMITS", "end_status", "packet"]
 
-LIMITS = frozenset({"max-bytes", "max-duration"})
+LIMITS = ("max-bytes", "max-duration")
 """Who asks for the end of a run that went beyond what it was given."""
 
 _ASKED_TO_END = frozenset({"SIGHUP", "SIGINT", "SIGKILL", "SIGQUIT", "SIGTERM"})
