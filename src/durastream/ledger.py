@@ -8,11 +8,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from durastream.events import Deltas, Event, Found, Pending, Src, dumps, expanded
+from durastream.events import Deltas, Event, Found, Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
 from durastream.rules.course import VISIBLE, WATCHED, Course
@@ -139,7 +139,7 @@ class Ledger:
         seq, digest = self._seq, self._digest
         sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
         visible, first, behind = 0, 0, 0
-        for each in found if not late_until else expanded(found):  # the hot path
+        for each in found if not late_until else _apart(found, late_until):  # the hot path
             if isinstance(each, Deltas):  # nine of ten events: as below, without what is alike in all of them
                 if each.message_id not in messages:
                     self._seq, self._digest = seq, digest
@@ -272,6 +272,15 @@ class Ledger:
 
 def _row(message: Message) -> MessageRow:
     return MessageRow(message.message_id, message.role, message.since, message.length, message.completed)
+
+
+def _apart(found: Iterable[Found], late_until: Mapping[str, int]) -> Iterator[Found]:
+    """With pieces that may be late as single events."""
+    for each in found:
+        if isinstance(each, Deltas) and each.offsets[0] < late_until[each.stream]:
+            yield from each.each()
+        else:
+            yield each
 
 
 def _place(src: Src) -> str:

@@ -13,7 +13,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 from redaction_kit import CANARY, KNOWN, NEAR, ON, delta, line
 
-from durastream.events import Pending, Src, dumps
+from durastream.events import Deltas, Found, Pending, Src, dumps, expanded
 from durastream.redaction.catalogue import KINDS, Rules, mask
 from durastream.redaction.environment import looks_secret, settings
 from durastream.redaction.redactor import Redactor
@@ -194,3 +194,53 @@ def test_how_a_stream_is_cut_into_reads_changes_nothing() -> None:
         assert [pending.data["message_id"] for pending in found] == [f"m{at % 11 == 0}" for at in range(len(pieces))]
         made.add((tuple(each.json for each in found), raw.take(len(data)), tuple(sorted(redactor.counts.items()))))
     assert len(made) == 1
+
+
+spoken = st.lists(
+    st.sampled_from(
+        [
+            *(text[at : at + 9] for text, _ in KNOWN.values() for at in (0, 9, 18)),
+            "plain words ",
+            "AK",
+            "token=",
+            CANARY,
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+)
+batches = st.lists(
+    st.tuples(st.sampled_from(["answer", "draft", KNOWN["github"][0]]), spoken)
+    | st.sampled_from(
+        [
+            Pending("log.line", {"text": "plain"}, dumps({"text": "plain"}), Src("events", 0)),
+            Pending("log.line", {"text": CANARY}, dumps({"text": CANARY}), Src("events", 0)),
+            Pending("a.b", {"key": "password=hunter22x"}, dumps({"key": "password=hunter22x"}), Src("events", 0)),
+            Pending("text.completed", {"message_id": "answer"}, dumps({"message_id": "answer"}), Src("events", 0)),
+        ]
+    ),
+    max_size=4,
+)
+
+
+@settings_of(max_examples=60, deadline=None)
+@given(st.lists(batches, max_size=4))
+def test_pieces_that_come_together_are_guarded_as_single_ones(
+    read: list[list[Pending | tuple[str, list[str]]]],
+) -> None:
+    made = []
+    for together in (True, False):
+        redactor = Redactor(ON)
+        guard = redactor.guard()
+        assert guard is not None
+        out: list[Pending] = []
+        for batch in read:
+            found: list[Found] = [
+                each
+                if isinstance(each, Pending)
+                else Deltas(each[0], each[1], [dumps(text)[1:-1] for text in each[1]], "events", [*range(len(each[1]))])
+                for each in batch
+            ]
+            out += expanded(guard.sift(found)) if together else guard.take(expanded(found))
+        made.append((out + guard.close(), redactor.counts, guard.patches))
+    assert made[0] == made[1]

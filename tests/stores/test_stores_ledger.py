@@ -15,7 +15,7 @@ from stores_kit import INFO, RUN
 
 from durastream import ledger
 from durastream.errors import StoreFull
-from durastream.events import Pending, Src, dumps
+from durastream.events import Deltas, Found, Pending, Src, dumps, expanded
 from durastream.ledger import Ledger, now_text
 from durastream.state import fold
 from durastream.stores import Batch, Writer
@@ -67,7 +67,21 @@ def test_the_state_is_the_fold_of_what_was_added(book: Ledger, store: MemoryStor
     assert store.reader(RUN).drafts() == {"answer": ""}
 
 
+together = st.builds(
+    lambda name, stream, texts, first: Deltas(
+        name,
+        texts,
+        [dumps(each)[1:-1] for each in texts],
+        stream,
+        list(range(first, first + 5 * len(texts), 5)),
+    ),
+    st.sampled_from(["answer", "draft", "na\u00efve\u202e"]),
+    st.sampled_from(["events", "stdout"]),
+    st.lists(st.sampled_from(["a", "two words ", '"\u00e9\n\u2028']), min_size=1, max_size=4),
+    st.integers(0, 30),
+)
 said = st.one_of(
+    together,
     st.builds(
         lambda words, src, name: pending("text.delta", src, message_id=name, text=words),
         st.sampled_from(["a", "two words ", "\u00e9\n"]),
@@ -90,19 +104,19 @@ said = st.one_of(
 
 @given(st.lists(said, max_size=30), st.sampled_from([None, {"events": 15, "stdout": 0, "stderr": 9}]))
 def test_events_that_are_added_together_are_the_same_as_one_by_one(
-    found: list[Pending], late_until: dict[str, int] | None
+    found: list[Found], late_until: dict[str, int] | None
 ) -> None:
-    together, apart = MemoryStore(), MemoryStore()
-    one, other = Ledger(together.create(INFO)), Ledger(apart.create(INFO))
+    at_once, apart = MemoryStore(), MemoryStore()
+    one, other = Ledger(at_once.create(INFO)), Ledger(apart.create(INFO))
     one.add(found, LATER, late_until)
-    for each in found:
+    for each in expanded(found):
         other.add([each], LATER, late_until)
     assert one.state.dump() == other.state.dump()
     assert late_until or vars(one.course) == vars(other.course)
     one.commit()
     other.commit()
-    assert together.reader(RUN).read() == apart.reader(RUN).read()
-    assert together.reader(RUN).drafts() == apart.reader(RUN).drafts()
+    assert at_once.reader(RUN).read() == apart.reader(RUN).read()
+    assert at_once.reader(RUN).drafts() == apart.reader(RUN).drafts()
 
 
 class _Gate:
