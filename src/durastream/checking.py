@@ -7,6 +7,7 @@ import os
 from functools import partial
 
 from durastream import evaluations
+from durastream.ahead import Ahead, start
 from durastream.follow import read_all
 from durastream.kept import run_fields
 from durastream.rules import Finding
@@ -16,14 +17,14 @@ from durastream.spool import STREAMS
 from durastream.state import RunState
 from durastream.stores import Reader
 from durastream.stores.sqlite import SqliteReader
-from durastream.stretch import condense
+from durastream.stretch import STRETCH, condense
 from durastream.verify import Checker, Kept, Report, cut_points
 
 __all__ = ["check"]
 
 _SNAPSHOTS = 3
-_STRETCH = 5000
 _FEW = 1000
+_MANY = 50_000
 _PIECE = 1 << 20
 
 
@@ -34,23 +35,31 @@ def check(
     seal: str | None = None,
     signed: tuple[str, str] | None = None,
     live: bool = False,
+    cores: int = 1,
 ) -> Report:
     """What does not hold in a recording, as far as a policy asks for it.
 
     `seal` is what its last hash must be, `signed` the files of a signature of it and of a public key; `live` says that
-    it is still being recorded. Raises RecordingError when it cannot be read at all.
+    it is still being recorded. With more than one of `cores`, which takes a process of one thread, a long recording is
+    read by two processes; what is found is the same. Raises RecordingError when it cannot be read at all.
     """
     stored = reader.snapshots()
+    last = reader.head().seq
     tried = stored[:: max(1, len(stored) // _SNAPSHOTS)]
     checker = Checker(
         reader.run_id,
-        cuts=cut_points(reader.head().seq),
+        cuts=cut_points(last),
         snapshots={seq: partial(reader.snapshot, seq, text=False) for seq in tried},
         streams={stream: reader.raw(stream) for stream in STREAMS},
         budgets=policy.budgets,
         required=policy.required_checks,
     )
-    _read(reader, checker)
+    ahead = start(reader, last) if cores > 1 and last >= _MANY and isinstance(reader, SqliteReader) else None
+    try:
+        _read(reader, checker, ahead)
+    finally:
+        if ahead is not None:
+            ahead.close()
     files = _files(checker.state) if policy.artifacts else None
     report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader, whole=False))
     found = [*report.findings, *run_fields(reader, checker.state)]
@@ -71,12 +80,14 @@ def check(
     return report._replace(findings=[*asked, *policy.chosen(found)])
 
 
-def _read(reader: Reader, checker: Checker) -> None:
+def _read(reader: Reader, checker: Checker, ahead: Ahead | None) -> None:
     """Give the checker all events: in stretches as long as nothing is wrong, and as they are where it may be."""
     while True:
-        most = checker.until(_STRETCH)
-        rows = reader.rows(checker.seq, most) if most >= _FEW else []
-        stretch = condense(checker.hash, checker.seq + 1, rows) if rows else None
+        most = checker.until(STRETCH - checker.seq % STRETCH)
+        stretch = ahead.take(checker.seq + 1) if ahead is not None and most == STRETCH else None
+        if stretch is None and most >= _FEW:
+            rows = reader.rows(checker.seq, most)
+            stretch = condense(checker.hash, checker.seq + 1, rows) if rows else None
         if stretch is None or not checker.take_stretch(stretch):
             events = reader.read(checker.seq, max(most, _FEW), whole=False)
             if not events:

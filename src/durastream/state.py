@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from durastream.events import Event
 from durastream.steps import Outline, Step
-from durastream.stretch import Pieces
 
 if TYPE_CHECKING:
     from durastream.emulator import Emulator
+    from durastream.stretch import Pieces
 
 __all__ = ["LOG_LINES", "SHORT", "Kept", "Message", "RunState", "Step", "fold", "fork", "summary"]
 

@@ -14,7 +14,10 @@ from typing import NamedTuple
 
 from durastream.events import Event, loads_many
 
-__all__ = ["Moment", "Pieces", "Places", "Stretch", "condense", "joined"]
+__all__ = ["STRETCH", "Moment", "Pieces", "Places", "Stretch", "condense", "joined"]
+
+STRETCH = 4992
+"""How many events are condensed at once: from the start on, so many that the hash of each last one is kept whole."""
 
 Moment = tuple[float, bool, int, int]
 """A second of the run, whether it is only that of a late reading, how many events came then, and the first of them."""
@@ -88,103 +91,156 @@ def _pieces(message_id: str, texts: list[str], events: Sequence[Event]) -> Piece
     return Pieces(message_id, "".join(texts), last.seq, last.ts, last.t, moments)
 
 
-_WORDS = rb"[ !#-\[\]-~]*"
-_ROW = re.compile(
-    rb'\{"seq":([0-9]+),"ts":"([0-9TZ:.+-]*)","t":((?:0|[1-9][0-9]{0,10})\.[0-9]{1,9}),"type":"text\.delta",'
-    rb'"data":\{"message_id":"(' + _WORDS + rb')","text":"([^"]*(?:(?<=\\)"[^"]*)*)(?<!\\)"\},'
-    rb'"src":\{"stream":"(' + _WORDS + rb')","offset":([0-9]{1,15})(?:,"length":(0|[1-9][0-9]{0,14}))?\}\}\n'
-    rb"|(.*)\n"
+_TEXT = b'","text":"'
+_END = b'"},"src":{'
+_NUMBER = rb"(?:0|[1-9][0-9]{0,14})"
+_HEAD = re.compile(
+    rb'"([0-9TZ:.+-]*)","t":((?:0|[1-9][0-9]{0,10})\.[0-9]{1,9}),"type":"text\.delta",'
+    rb'"data":\{"message_id":"([ !#-\[\]-~]*)'
 )
-"""A piece of text exactly as the recorder writes it; else the row as it is.
+_PLACE = re.compile(rb'("stream":"([a-z0-9_]*)","offset":)(' + _NUMBER + rb')(?:,"length":(' + _NUMBER + rb"))?\}\}")
+_KEPT = {4, 32}
 
-Of the text only the bounds are looked at: a quote behind a backslash is in it, one without ends it, and it does not end
-in a backslash. What is between is checked when it is decoded, and numbers are when they are read.
-"""
+_Mark = tuple[str, str, float]
 
-_Columns = Sequence[Sequence[bytes]]
+_Row = tuple[bytes, bytes]
+"""UTF-8 of the body of an event, and its hash as it is kept."""
 
 
-def condense(before: bytes, first: int, rows: Sequence[tuple[int, bytes, bytes]]) -> Stretch | None:
-    """Stored rows (seq, UTF-8 of the body, hash as it is kept) in short; None when anything about them is in doubt.
+def condense(before: bytes, first: int, rows: Sequence[_Row]) -> Stretch | None:
+    """Stored rows in short, those of the events from `first` on; None when anything about them is in doubt.
 
-    `before` is the hash of the event before the `first`.
+    `before` is the hash of the event before the first.
     """
-    digest = _chained(before, rows)
-    blob = b"\n".join([row[1] for row in rows]) + b"\n"
-    if digest is None or blob.count(b"\n") != len(rows):
-        return None
     try:
-        blob.isascii() or blob.decode()  # here, where each body is followed by a newline, none lends half a character
-        found = _ROW.findall(blob)
-        if len(found) != len(rows):
-            return None  # each takes at least one line: as many as there are lines, each took one
-        columns = list(zip(*found, strict=True))
-        where = [at for at, other in enumerate(columns[8]) if other]
-        events = dict(zip(where, loads_many([(columns[8][at].decode(), rows[at][2]) for at in where]), strict=True))
-        if not _numbered(first, rows, columns[0], events):
-            return None
-        parts = list(_parts(first, columns, events))
-        began = _began(parts)
-        places = _places(first, columns, events)
-    except (ValueError, TypeError, KeyError):
+        digest = _chained(before, rows)
+        return None if digest is None else _condensed(before, digest, first, [row[0] for row in rows])
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    if began is None:
-        return None
-    return Stretch(first, first + len(rows) - 1, before, digest, began, parts[-1].t, parts, places)
 
 
-def _chained(digest: bytes, rows: Iterable[tuple[int, bytes, bytes]]) -> bytes | None:
+def _chained(digest: bytes, rows: Sequence[_Row]) -> bytes | None:
     """The hash after these rows; None when one of them does not follow."""
     sha256 = hashlib.sha256
-    for _, body, told in rows:
+    for body, told in rows:
         digest = sha256(digest + body).digest()
-        if not (told and digest.startswith(told)):
+        if not digest.startswith(told):
             return None
-    return digest
+    return digest if {len(row[1]) for row in rows} <= _KEPT else None
 
 
-def _numbered(
-    first: int, rows: Sequence[tuple[int, bytes, bytes]], numbers: Sequence[bytes], events: Mapping[int, Event]
-) -> bool:
-    """Whether rows and what is in them bear the numbers from `first` on."""
-    told = list(numbers)
+def _condensed(before: bytes, digest: bytes, first: int, bodies: Sequence[bytes]) -> Stretch | None:
+    whole = b"\n".join(bodies)
+    if not whole.isascii():
+        whole.decode()  # here, where a newline is between bodies, none lends half a character to the next
+    heads, _, rests = zip(*[body.partition(_TEXT) for body in bodies], strict=True)
+    texts, ends, tails = zip(*[rest.rpartition(_END) for rest in rests], strict=True)
+    numbers, _, keys = zip(*[head.partition(b',"ts":') for head in heads], strict=True)
+    marks = _marks(keys, ends)
+    names, offsets, lengths = _srcs(tails, marks)
+    where = [at for at, mark in enumerate(marks) if mark is None]
+    events = dict(zip(where, loads_many([(bodies[at].decode(), b"") for at in where]), strict=True))
     for at, event in events.items():
-        told[at] = b"%d" % event.seq
-    expected = list(range(first, first + len(rows)))
-    return b", ".join(told) == str(expected)[1:-1].encode() and [row[0] for row in rows] == expected
+        if event.src is not None:
+            names[at], offsets[at], lengths[at] = event.src
+    parts = list(_parts(first, marks, texts, events, alone=b"\\" + _END in whole))
+    began = _began(parts)
+    if began is None or not _numbered(first, list(numbers), events):
+        return None
+    places = _places(first, names, offsets, lengths)
+    return Stretch(first, first + len(bodies) - 1, before, digest, began, parts[-1].t, parts, places)
 
 
-def _parts(first: int, columns: _Columns, events: Mapping[int, Event]) -> Iterator[Event | Pieces]:
-    """The events, pieces of one message put together."""
-    _, stamps, times, ids, texts, *_ = columns
-    named: list[bytes | None] = list(ids)
-    for at in events:
-        named[at] = None
-    start = 0
-    for message_id, same in groupby(named):
-        end = start + len(list(same))
-        if message_id is None:
-            yield from [events[at] for at in range(start, end)]
+def _marks(keys: Sequence[bytes], ends: Sequence[bytes]) -> list[_Mark | None]:
+    """Message, wall clock time and time of each; None for what does not read as a piece of text."""
+    marks: list[_Mark | None] = []
+    for key, same in groupby(keys):
+        found = _HEAD.fullmatch(key)
+        mark = None if found is None else (found[3].decode(), found[1].decode(), float(found[2]))
+        marks += [mark] * len(list(same))
+    if ends.count(_END) != len(ends):
+        marks = [mark if end else None for mark, end in zip(marks, ends, strict=True)]
+    return marks
+
+
+def _srcs(tails: Sequence[bytes], marks: list[_Mark | None]) -> tuple[list[str | None], list[int], list[int | None]]:
+    """Streams, offsets and lengths of the marked ones. Whose place does not read as one loses its mark."""
+    from pydantic_core import from_json  # as in `loads_many`
+
+    lengths: list[int | None] = [None] * len(tails)
+    mine = [at for at, mark in enumerate(marks) if mark is not None]
+    first = _PLACE.fullmatch(tails[mine[0]]) if mine else None
+    starts = _between(first[1], [tails[at] for at in mine]) if first is not None else None
+    if first is not None and starts is not None:  # as it nearly always is
+        offsets = list(from_json(b"[" + b",".join(starts) + b"]"))
+        names: list[str | None] = [first[2].decode()] * len(tails)
+        for at, mark in enumerate(marks) if len(mine) < len(tails) else ():
+            if mark is None:
+                names[at] = None
+                offsets.insert(at, 0)
+        return names, offsets, lengths
+    names, offsets = [None] * len(tails), [0] * len(tails)
+    for at in mine:
+        place = _PLACE.fullmatch(tails[at])
+        if place is None:
+            marks[at] = None
         else:
-            moments: list[Moment] = []
-            seq = first + start
-            for t, together in groupby(times[start:end]):
-                count = len(list(together))
-                moments.append((float(t), False, count, seq))
-                seq += count
-            text = _text(texts[start:end])
-            yield Pieces(message_id.decode(), text, seq - 1, stamps[end - 1].decode(), moments[-1][0], moments)
-        start = end
+            names[at], offsets[at] = place[2].decode(), int(place[3])
+            lengths[at] = None if place[4] is None else int(place[4])
+    return names, offsets, lengths
 
 
-def _text(texts: Sequence[bytes]) -> str:
+def _between(before: bytes, tails: Sequence[bytes]) -> list[bytes] | None:
+    """The digits in tails that have these bytes before them, two braces behind them and nothing else; None if not all.
+
+    Split at what is between two of them, and put together from that again, there are as many as there are tails.
+    """
+    together = b"\n".join(tails)
+    if not together.startswith(before) or not together.endswith(b"}}"):
+        return None
+    starts = together[len(before) : -2].split(b"}}\n" + before)
+    return starts if len(starts) == len(tails) and b"".join(starts).isdigit() else None
+
+
+def _numbered(first: int, numbers: list[bytes], events: Mapping[int, Event]) -> bool:
+    """Whether they bear the numbers from `first` on, and are written in the right way."""
+    for at, event in events.items():
+        numbers[at] = b'{"seq":%d' % event.seq
+    expected = str(list(range(first, first + len(numbers))))[1:-1].replace(", ", ',{"seq":')
+    return b",".join(numbers) == b'{"seq":' + expected.encode()
+
+
+def _parts(
+    first: int, marks: Sequence[_Mark | None], texts: Sequence[bytes], events: Mapping[int, Event], *, alone: bool
+) -> Iterator[Event | Pieces]:
+    """The events, pieces of one message put together."""
+    start = at = 0
+    last: _Mark | None = None
+    moments: list[Moment] = []
+    for mark, same in groupby(marks):
+        count = len(list(same))
+        if last is not None and (mark is None or mark[0] != last[0]):
+            yield Pieces(last[0], _text(texts[start:at], alone=alone), first + at - 1, *last[1:], moments)
+            moments = []
+        if mark is None:
+            yield from [events[each] for each in range(at, at + count)]
+        else:
+            start = start if moments else at
+            moments.append((mark[2], False, count, first + at))
+        last = mark
+        at += count
+    if last is not None:
+        yield Pieces(last[0], _text(texts[start:at], alone=alone), first + at - 1, *last[1:], moments)
+
+
+def _text(texts: Sequence[bytes], *, alone: bool) -> str:
     """The text of pieces as they stand in JSON strings. Raises ValueError when one of them cannot stand there."""
     from pydantic_core import from_json  # as in `loads_many`
 
     together = b"".join(texts)
-    if b"\\u" not in together:  # any other escape is whole: no piece ends in a backslash
-        return str(from_json(b'"' + together + b'"'))
-    return "".join([from_json(b'"' + text + b'"') for text in texts])
+    if alone or b"\\u" in together:  # only these two reach over the end of a piece
+        return "".join([from_json(b'"' + text + b'"') for text in texts])
+    return str(from_json(b'"' + together + b'"'))
 
 
 def _began(parts: Iterable[Event | Pieces]) -> float | None:
@@ -205,37 +261,18 @@ def _began(parts: Iterable[Event | Pieces]) -> float | None:
     return began
 
 
-def _places(first: int, columns: _Columns, events: Mapping[int, Event]) -> dict[str, Places]:
+def _places(
+    first: int, names: Sequence[str | None], offsets: Sequence[int], lengths: Sequence[int | None]
+) -> dict[str, Places]:
     """Where the bytes of all of them stood, stream by stream."""
-    *_, streams, starts, sizes, _ = columns
-    names: list[bytes | None] = list(streams)
-    told, lengths = list(starts), list(sizes)
-    for at, event in events.items():
-        names[at], told[at] = None, b"0"
-        if event.src is not None:
-            stream, offset, length = event.src
-            names[at], told[at], lengths[at] = (
-                stream.encode(),
-                b"%d" % offset,
-                b"" if length is None else b"%d" % length,
-            )
-    offsets = _whole_numbers(told)
-    sized = [int(length) if length else None for length in lengths] if any(lengths) else None
-    kinds = set(names)
-    if len(kinds) == 1:
-        mine: Iterable[int] = range(len(names))
-        return {name.decode(): Places(range(first, first + len(names)), offsets, sized) for name in kinds if name}
     found = {}
-    for name in kinds:
-        if name is not None:
-            mine = [at for at, each in enumerate(names) if each == name]
-            lines = None if sized is None else [sized[at] for at in mine]
-            found[name.decode()] = Places([first + at for at in mine], [offsets[at] for at in mine], lines)
+    kinds = {*names}
+    if len(kinds) == 1 and (only := kinds.pop()) is not None:
+        sized = None if lengths.count(None) == len(lengths) else lengths
+        return {only: Places(range(first, first + len(names)), offsets, sized)}
+    for name in kinds - {None}:
+        mine = [at for at, each in enumerate(names) if each == name]
+        sizes = [lengths[at] for at in mine]
+        lined = sizes.count(None) == len(sizes)
+        found[str(name)] = Places([first + at for at in mine], [offsets[at] for at in mine], None if lined else sizes)
     return found
-
-
-def _whole_numbers(told: Sequence[bytes]) -> list[int]:
-    """Numbers as they stand in JSON. Raises ValueError when one cannot stand there."""
-    from pydantic_core import from_json
-
-    return list(from_json(b"[" + b",".join(told) + b"]"))

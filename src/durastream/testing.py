@@ -171,7 +171,7 @@ class MemoryReader:
         rows = [row for batch in self._recording.batches for row in batch.rows if row[0] > after]
         return [loads(body, digest) for _, body, digest in rows[:limit]]
 
-    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
         return []
 
     def state(self, upto: int | None = None) -> RunState:

@@ -106,11 +106,15 @@ def _verify_one(
     try:
         policy = settings.policy(_tags(reader), options)
         alive = Spool(found.store or store.folder, found.run_id).alive()
-        report = check(reader, policy, seal=seal, signed=signed, live=alive)
+        report = check(reader, policy, seal=seal, signed=signed, live=alive, cores=_cores())
     finally:
         reader.close()
     rules = [rule for rule in RULES.values() if policy.takes(rule)]
     return Checked(report.run_id, os.path.relpath(reader.path, current_folder()), rules, report)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
 def _tags(reader: Reader) -> dict[str, str]:

@@ -342,7 +342,7 @@ class JsonlReader:
                     break
         return found
 
-    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
         return []
 
     def state(self, upto: int | None = None) -> RunState:

@@ -157,10 +157,11 @@ class Reader(Protocol):
         Without `whole` each has its hash as it is kept, which may be the first bytes of it: a fold needs none.
         """
 
-    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """The rows of the same events as they are stored, for `condense`: seq, UTF-8 of the body, hash as it is kept.
+    def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
+        """The events from `after` + 1 on as they are stored: UTF-8 of the body, hash as it is kept.
 
-        Empty where that is not known without looking closer, which `read` does.
+        They have these numbers in the file, at most `limit` and without a gap. Empty where that is not known without
+        looking closer, which `read` does.
         """
 
     def events_of(self, type_: str, after: int, upto: int) -> list[Event]:

@@ -31,7 +31,7 @@ from durastream.errors import (
     StoreUnwritable,
 )
 from durastream.events import FORMAT, Event, dumps, fields_many, genesis, loads, loads_many, show_hash
-from durastream.state import Kept, RunState, fold
+from durastream.state import Kept, Message, RunState, fold
 from durastream.stores.hashes import EACH, filled, is_kept, is_whole, shortened
 from durastream.stores.packed import pieces, unpack
 from durastream.stores.protocols import (
@@ -65,6 +65,7 @@ _PROBED = 2000
 _UNREADABLE = (ValueError, KeyError, TypeError)
 _CHUNKS = "select text from message_chunks where message_id = ? and seq > ? and seq <= ?"
 _END = 32_000
+_MUCH = 1 << 20
 _BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)  # the second where a broken schema is in the message of the first
 
 
@@ -274,8 +275,7 @@ _OF_TYPE = "select seq, body, hash from log where seq > ? and seq <= ? and instr
 _DELTAS = frozenset({"text.delta", "reasoning.delta"})
 
 
-_ROWS = """select seq, cast(body as blob), hash from log
-where seq > ? and typeof(body) = 'text' and typeof(hash) = 'blob' and length(hash) in (4, 32) order by seq limit ?"""
+_ROWS = "select cast(body as blob), hash from log where seq > ? and seq <= ? and typeof(body) = 'text' order by seq"
 
 
 class SqliteReader:
@@ -286,6 +286,7 @@ class SqliteReader:
         self.damage: list[str] = []
         self._told: set[int] = set()
         self._read: tuple[int, bytes] = (-1, b"")  # the last event that was read, and its hash
+        self._counted_so_far: dict[tuple[str, int], tuple[Message, int]] = {}
         self._copy: Any = None
         self._open: sqlite3.Connection | None = None
         row = self._query("select run_id from run") if self._query("select 1 from sqlite_master") else []
@@ -413,12 +414,15 @@ class SqliteReader:
                 return found
             after = rows[-1][0]  # none of these can be read: what is behind them can
 
-    def rows(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
         try:
-            rows = self._db.execute(_ROWS, (after, limit)).fetchall()
-        except _BROKEN:
+            rows = self._db.execute(_ROWS, (after, after + limit)).fetchall()
+            if len(rows) < limit:  # without a gap, the last of them bears the number that it has here
+                ends = self._query("select max(seq) from log where seq > ? and seq <= ?", after, after + limit)
+                return rows if ends == [(after + len(rows),)] else []
+        except (*_BROKEN, Damaged):
             return []
-        return rows if rows and rows[-1][0] == after + len(rows) else []
+        return rows
 
     def _events(self, rows: list[tuple[int, str, bytes]]) -> list[Event]:
         if rows and is_whole(rows[-1][2]):
@@ -579,16 +583,18 @@ class SqliteReader:
 
     def _chunks(self, message_id: str, since: int, upto: int) -> Iterator[tuple[int, str]]:
         """The chunks of a message in order, some at a time: a draft may be larger than memory."""
-        at, chunk = since, 1 << 62  # behind all of the last retraction
+        at, chunk, some = since, 1 << 62, 4  # behind all of the last retraction
         while rows := self._query(
             "select seq, chunk, text from message_chunks"
-            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit 50",
+            " where message_id = ? and (seq, chunk) > (?, ?) and seq <= ? order by seq, chunk limit ?",
             message_id,
             at,
             chunk,
             upto,
+            some,
         ):
             at, chunk, _ = rows[-1]
+            some = min(200, 2 * some) if sum(len(row[2]) for row in rows) < _MUCH else max(1, some // 2)
             for seq, _, text in rows:
                 yield seq, _unpack(text)
 
@@ -612,14 +618,23 @@ class SqliteReader:
             told = message.length
             message.forget()
             try:
-                for piece in self._pieces(message_id, since, seq):
-                    message.append(piece)
-                    message.drain()
+                message.carry(self._count(message_id, since, seq))
             except _UNREADABLE as error:
                 raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
             if message.length != told:
                 raise Damaged(f"{self.path}: the snapshot at event {seq} counts on another draft than is kept")
         return state
+
+    def _count(self, message_id: str, since: int, upto: int) -> Message:
+        """The text of a message up to a seq, counted; it goes on from the snapshot that was asked for before."""
+        counted, after = self._counted_so_far.pop((message_id, since), (Message(message_id), since))
+        if after > upto:
+            counted, after = Message(message_id), since
+        for piece in self._pieces(message_id, after, upto):
+            counted.append(piece)
+            counted.drain()
+        self._counted_so_far[message_id, since] = (counted, upto)
+        return counted
 
     def _snapshot(self, seq: int, *, lazy: bool) -> RunState:
         rows = self._query("select state from snapshots where seq = ?", seq)

@@ -1,0 +1,221 @@
+"""A recording is judged the same event by event, in stretches, and by two processes, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from durastream import ahead, checking
+from durastream.events import Pending, Src, genesis
+from durastream.ledger import Ledger
+from durastream.rules.policy import Settings
+from durastream.stores import RunInfo
+from durastream.stores.sqlite import SqliteReader, SqliteWriter
+from durastream.verify import Report
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="a second process is started on Linux only"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+RUN = "k3v9p2"
+SMALL = 64
+
+
+def pendings() -> Iterator[Pending]:
+    """What an agent says: text of two messages, with steps, foreign types and escapes between."""
+    dice, offset = random.Random(7), 0
+    for at in range(800):
+        kind = dice.randrange(20)
+        if kind == 0:
+            type_, data = "step.started", {"step_id": f"s{at}", "title": "look"}
+        elif kind == 1:
+            type_, data = "log.line", {"stream": "stderr", "text": "hm"}
+        elif kind == 2:
+            type_, data = "myapp.cache", {"hit": True}
+        else:
+            words = dice.choice(
+                ["some words ", 'a "quoted" word ', "caf\u00e9 \U0001f408 ", "back\\slash\\", "line\n", ""]
+            )
+            type_, data = "text.delta", {"message_id": dice.choice("aab"), "text": words}
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        stream = "stdout" if kind == 1 else "events"
+        yield Pending(type_, data, text, Src(stream, offset))
+        offset += len(text.encode()) + 1
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / f"{RUN}.db"
+    info = RunInfo(RUN, None, {}, ["agent"], "/", "2026-11-23T06:00:00.000000Z")
+    writer = SqliteWriter.create(str(path), info)
+    ledger = Ledger(writer)
+    start = {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}
+    ledger.append([Pending("run.started", start, json.dumps(start, separators=(",", ":")))], (info.started_at, 0.0))
+    told = list(pendings())
+    for at in range(0, len(told), 50):
+        ledger.append(told[at : at + 50], (info.started_at, at / 100), last=at == 400)
+    writer.close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of few events, and states compared at three places: what takes a million events takes a thousand."""
+    for module in (ahead, checking):
+        monkeypatch.setattr(module, "STRETCH", SMALL)
+    monkeypatch.setattr(checking, "_FEW", 2)
+    monkeypatch.setattr(checking, "_MANY", 0)
+    monkeypatch.setattr(checking, "cut_points", lambda last: sorted({1, last // 2, last} - {0}))
+
+
+def judged(path: Path, cores: int = 1) -> Report:
+    reader = SqliteReader(str(path))
+    try:
+        return checking.check(reader, Settings().policy({}, {"severity": "info"}), cores=cores)
+    finally:
+        reader.close()
+
+
+def test_two_processes_take_what_they_make_of_a_recording_that_holds(
+    original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    take = ahead.Ahead.take
+    monkeypatch.setattr(
+        ahead.Ahead, "take", lambda self, first: [got := take(self, first), taken.append(got is not None)][0]
+    )
+    assert judged(original, 2) == judged(original)
+    assert sum(taken) >= 6, "of thirteen stretches; those where states are compared are not asked for"
+
+
+def body(db: sqlite3.Connection, seq: int, edit: Callable[[str], str]) -> None:
+    (text,) = db.execute("select body from log where seq = ?", (seq,)).fetchone()
+    db.execute("update log set body = ? where seq = ?", (edit(text), seq))
+
+
+def chained(db: sqlite3.Connection) -> None:
+    """All hashes anew, by somebody who knows how they are made."""
+    digest = genesis(RUN)
+    for seq, text in db.execute("select seq, cast(body as blob) from log order by seq").fetchall():
+        digest = hashlib.sha256(digest + text).digest()
+        db.execute("update log set hash = ? where seq = ?", (digest, seq))
+
+
+EDITS: list[Callable[[sqlite3.Connection, int], object]] = [
+    lambda db, at: body(db, at, lambda text: text.replace("e", "E", 1)),
+    lambda db, at: body(db, at, lambda text: text[:-1]),
+    lambda db, at: body(db, at, lambda text: text.replace('"seq":', '"seq":1', 1)),
+    lambda db, at: body(db, at, lambda text: text.replace('"t":', '"t":-', 1)),
+    lambda db, at: body(db, at, lambda text: text.replace('"offset":', '"offset":9', 1)),
+    lambda db, at: body(db, at, lambda text: text.replace("text.delta", "run.completed")),
+    lambda db, at: body(db, at, lambda text: text.replace('"},"src"', '\\"},"src"')),
+    lambda db, at: body(db, at, lambda text: text.replace('"},"src"', '","more":1},"src"')),
+    lambda db, at: body(db, at, lambda text: text.replace('}}', '},"late":true}')),
+    lambda db, at: db.execute("delete from log where seq = ?", (at,)),
+    lambda db, at: db.execute("delete from log where seq > ?", (at,)),
+    lambda db, at: db.execute("update log set seq = seq + 5000 where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set hash = zeroblob(length(hash)) where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set hash = substr(hash, 1, 4)"),
+    lambda db, at: db.execute("update log set hash = 'text' where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set hash = x'' where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set body = cast(body as blob) where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set body = cast(cast(body as blob) || x'c3' as text) where seq = ?", (at,)),
+    lambda db, at: db.execute("update message_chunks set text = 'x' where chunk = 5"),
+]  # fmt: skip
+
+
+def test_what_is_found_is_the_same_event_by_event_in_stretches_and_by_two_processes(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(20261125)
+    found = set()
+    for number, edit in enumerate(EDITS * 2):
+        path = Path(shutil.copy(original, tmp_path / f"{RUN}.db"))
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            at = dice.choice([SMALL * dice.randrange(1, 12), dice.randrange(2, 800)])  # at a seam, and anywhere
+            edit(db, at)
+            if number % 2:
+                chained(db)
+        alone, both = judged(path), judged(path, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(checking, "_FEW", 5000)
+            each = judged(path)
+        assert alone == each, (number, at)
+        assert both == each, (number, at)
+        found |= {finding.code for finding in each.findings}
+    told = {"after-end", "draft", "hash-chain", "read-late", "seq-gap", "time-back", "unreadable"}
+    assert told <= found, told - found
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_second_process_that_is_killed_is_done_without_and_leaves_nothing(original: Path) -> None:
+    reader = SqliteReader(str(original))
+    helper = ahead.start(reader, 800)
+    assert helper is not None
+    os.kill(helper.pid, signal.SIGKILL)
+    made = [helper.take(turn * SMALL + 1) for turn in range(12)]
+    assert made[-1] is None
+    checker = checking.Checker(RUN)
+    checking._read(reader, checker, helper)
+    assert checker.seq == reader.head().seq
+    assert "unsealed" in {each.code for each in checker.report().findings}
+    helper.close()
+    assert gone(helper.pid)
+    helper.close()
+    reader.close()
+
+
+ORPHAN = """
+import os, sys
+from durastream import ahead
+from durastream.stores.sqlite import SqliteReader
+ahead.STRETCH = 64
+helper = ahead.start(SqliteReader(sys.argv[1]), 800)
+helper.take(65)
+print(helper.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_second_process_ends_with_the_first(original: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ORPHAN, str(original)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    until = time.monotonic() + 20
+    while not gone(int(done.stdout)):
+        assert time.monotonic() < until, "it goes on without anybody who takes what it makes"
+        time.sleep(0.01)
+
+
+def test_there_is_no_second_process_where_there_is_nothing_for_it(
+    original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = SqliteReader(str(original))
+    assert ahead.start(reader, 2 * SMALL - 1) is None
+
+    def refuse() -> int:
+        raise OSError("no process left")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    assert ahead.start(reader, 800) is None
+    assert judged(original, 2) == judged(original)
+    reader.close()
