@@ -72,7 +72,10 @@ promise with it.
 
 
 def perform(pause: Pause) -> None:
-    """Do the whole task. `pause` is called with seconds wherever a real agent would be waiting."""
+    """Do the whole task. `pause` is called with seconds wherever a real agent would be waiting.
+
+    A step whose `parent` is the id of an entry of the plan (p1, p2 …) is shown under it.
+    """
     plan = durastream.plan(
         [
             "Understand the question",
@@ -92,31 +95,33 @@ def perform(pause: Pause) -> None:
     plan.done(0)
 
     plan.start(1)
-    with durastream.step("Find primary sources", kind="task", step_id="find"):
-        _search(pause)
-        for source_id in SOURCES:
-            _fetch(source_id, pause)
+    _search(pause)
+    for source_id in SOURCES:
+        _fetch(source_id, pause)
     plan.done(1)
 
     plan.start(2)
-    with durastream.step("Compare what they say", kind="model", step_id="compare") as step:
+    with durastream.step("compare the four", kind="model", step_id="compare", parent="p3") as step:
         _think("All four agree on the order: log first, data later. They differ in undo.", pause)
         step.output({"agree": ["log before data", "commit is a record"], "differ": ["undo pass"]})
     durastream.usage(scope="run", mode="add", model="scripted", input_tokens=3184, output_tokens=212)
     plan.done(2)
 
     plan.start(3)
-    with durastream.step("Write the answer", kind="model", step_id="write"):
+    with durastream.step("first draft", kind="model", step_id="draft", parent="p4"):
         _stream(DRAFT, pause)
+    with durastream.step("look at it", kind="tool", step_id="look", parent="p4"):
+        pause(0.3)
         durastream.check("draft cites known sources", "warn", detail="[5] is no source of this run")
         durastream.retract("the draft cites [5], which is no source, and claims too much")
-        pause(0.5)
+        pause(0.2)
+    with durastream.step("second draft", kind="model", step_id="write", parent="p4"):
         _stream(ANSWER, pause)
     durastream.usage(scope="run", mode="add", model="scripted", input_tokens=3420, output_tokens=391)
     plan.done(3)
 
     plan.start(4)
-    with durastream.step("Check every citation", kind="tool", step_id="check"):
+    with durastream.step("check the citations", kind="tool", step_id="check", parent="p5"):
         _review(pause)
     _keep(ANSWER)
     plan.done(4)
@@ -140,7 +145,9 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _search(pause: Pause) -> None:
-    with durastream.step("search", kind="tool", step_id="search", input={"query": QUESTION}) as step:
+    with durastream.step(
+        "search the web", kind="tool", step_id="search", parent="p2", input={"query": QUESTION}
+    ) as step:
         for found in range(1, len(SOURCES) + 1):
             pause(0.15)
             step.progress(f"{found} of {len(SOURCES)} worth reading", fraction=found / len(SOURCES))
@@ -149,14 +156,16 @@ def _search(pause: Pause) -> None:
 
 def _fetch(source_id: str, pause: Pause) -> None:
     url, title, snippet = SOURCES[source_id]
+    what = f"fetch {url.partition('://')[2].removeprefix('www.')}"
     if source_id == "2":
-        with durastream.step("fetch", kind="tool", step_id="fetch-2", input={"url": url, "attempt": 1}) as step:
+        first = {"url": url, "attempt": 1}
+        with durastream.step(what, kind="tool", step_id="fetch-2", parent="p2", input=first) as step:
             pause(0.6)
             step.fail("timed out after 30 s (scripted)")
         durastream.error("fetch failed, trying once more", severity="warning")
         pause(0.2)
     step_id = "fetch-2-again" if source_id == "2" else f"fetch-{source_id}"
-    with durastream.step("fetch", kind="tool", step_id=step_id, input={"url": url}) as step:
+    with durastream.step(what, kind="tool", step_id=step_id, parent="p2", input={"url": url}) as step:
         pause(0.35)
         step.output({"status": 200, "title": title})
         durastream.source(url, title, snippet, source_id=source_id, origin="tool")

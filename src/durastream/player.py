@@ -30,6 +30,8 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 125.0, 250.0, 50
 """What + and - choose from."""
 
 _AHEAD = 5000
+_HELD = 16 << 20
+"""How many characters of events are folded before their text is let go of: the store has it."""
 _NEAR = 2000
 _GRACE = 1.0
 _WINDOW = 5.0
@@ -46,6 +48,9 @@ class Source(Protocol):
 
     def state(self, seq: int) -> RunState:
         """The state after an event, for the caller to keep."""
+
+    def light(self, seq: int) -> RunState | None:
+        """The same, with text left in the store as far as it can be; None where it is not kept there."""
 
     def at(self, t: float) -> int:
         """The seq of the last event at or before a time, in seconds of the run."""
@@ -106,6 +111,7 @@ class Player:
         self._clock, self._sleep, self._wall, self._tick = clock, sleep, wall, tick
         self._single = False
         self._turn = 0
+        self._held = 0
         self._read: Sequence[Event] = ()
         self._silence = (0, 0.0)
         self._span = (-1, 0.0, 0.0)
@@ -124,6 +130,7 @@ class Player:
                     self._count(batch)
                     self._mark(batch[-1].ts, batch[-1].t)
                 yield batch
+                self._lighten(batch)
                 if self._turn != turn:
                     exhausted = False
                     break
@@ -384,9 +391,19 @@ class Player:
                 if events[-1].seq > seq:
                     return
             return
-        other = self.source.state(seq)
+        self._take_over(self.source.state(seq))
+
+    def _take_over(self, other: RunState) -> None:
         for name in RunState.__slots__:
             setattr(self.state, name, getattr(other, name))
+
+    def _lighten(self, batch: Sequence[Event]) -> None:
+        """Hold no more text than a late joiner does: who watches for hours would hold all of it."""
+        self._held += sum(len(event.body) for event in batch)
+        if self._held >= _HELD:
+            self._held = 0
+            if (other := self.source.light(self.state.seq)) is not None:
+                self._take_over(other)
 
     def _skipped(self, event: Event, seconds: float) -> None:
         self._silence = (event.seq, seconds)

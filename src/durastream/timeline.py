@@ -69,6 +69,11 @@ class Timeline:
         start = self._kept.get(place)
         return self._reader.state(seq) if start is None else self._reader.forward(start.copy(), seq)
 
+    def light(self, seq: int) -> RunState | None:
+        """The same, with text left in the store as far as it can be; None where it is not kept there."""
+        self._kept.clear()
+        return self._reader.state(seq) if self._reader.snapshots() else None
+
     def _place(self, seq: int) -> int:
         """Where to keep a state for those who want one at this event, or not far from it."""
         place = self._reader.boundary(seq - seq % _APART) if seq >= _APART else 0

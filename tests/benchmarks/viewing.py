@@ -8,24 +8,31 @@ import os
 import random
 import sqlite3
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
+from typing import IO
 
 from rich.console import Console
-from tests.benchmarks.bench import Bench, NotMeasured, cpu_seconds, end, holder, wait_until
+from tests.benchmarks.bench import Bench, NotMeasured, end, holder, memory_peak, running_seconds, wait_until
 from tests.benchmarks.figures import Row, at_most, percentile, ratio, spread
 from tests.benchmarks.latency import Screen
 from tests.benchmarks.throughput import FEED, FEED_AND_STAY, prepare
 
 from durastream.events import Event
 from durastream.player import Player
-from durastream.state import RunState
+from durastream.spool import Spool
+from durastream.state import RunState, fold
+from durastream.stores import Batch, RunInfo
 from durastream.stores.folder import open_reader
+from durastream.testing import MemoryStore, scripted
 from durastream.timeline import Timeline
 from durastream.views import live
 
-__all__ = ["first_frame", "hundred_viewers", "painting", "seeking"]
+__all__ = ["draft_memory", "first_frame", "hundred_viewers", "pacing", "painting", "seeking"]
 
 _STEPS = 10_000
 _DRAFT = 1_000_000
@@ -85,6 +92,58 @@ def _painted(state: RunState, width: int, height: int, frames: int) -> float:
 
     live.show(batches(), state=state, console=console, clock=lambda: clock[0])
     return (took[1] - took[0]) / frames
+
+
+def draft_memory(bench: Bench) -> Iterator[Row]:
+    """The memory of the live view while a draft grows before its eyes."""
+    line = '{"type":"text.delta","data":{"message_id":"a","text":"' + "some words and " * 60 + '\\n"}}\n'
+    path = bench.folder / "draft.jsonl"
+    path.write_text(line * 10_000)  # 9 MB of draft
+    times = bench.pick(16, 4)
+    agent = (
+        'n=0; while [ $n -lt "$3" ]; do n=$((n+1)); while [ ! -e "$2$n" ]; do sleep 0.05; done; '
+        'cat "$1" >> "$DURASTREAM_EVENTS"; done; sleep 300'
+    )
+    go = bench.folder / "more"
+    with bench.running(bench.store(), "sh", "-c", agent, "feed", path, go, times) as spool:
+        db = sqlite3.connect(f"file:{bench.recording(spool)}?mode=ro", uri=True, isolation_level=None)
+        peaks = []
+        with Screen(bench, "attach", spool.run_id, "--store", spool.store, "--view", "live") as screen:
+            wait_until(lambda: screen.received, "attach showed nothing")
+            for turn in range(1, times + 1):
+                bench.check_time()
+                Path(f"{go}{turn}").touch()
+                wait_until(lambda turn=turn: _head(db) >= turn * 10_000, "the events were not stored", 60)
+                time.sleep(0.5)
+                peaks.append(memory_peak(screen.process.pid))
+        db.close()
+    early, most = peaks[len(peaks) // 4 - 1], peaks[-1]
+    what = f"live view, memory with a draft of {times * 9} MB"
+    yield Row(
+        "paint", what, f"{most / 1e6:.0f} MB", f"{most / early:.2f} x of a quarter", "≤ 1.25 x of a quarter",
+        at_most(most / early, 1.25), samples={"peaks": peaks},
+    )  # fmt: skip
+
+
+def pacing(bench: Bench) -> Iterator[Row]:
+    """How far from its moment an event is given out by the player, with 200 events a second."""
+    count = bench.pick(2000, 600)
+    told = [("log.line", {"stream": "stderr", "text": f"line {n}"}, n / 200) for n in range(count)]
+    events = scripted(told)
+    store = MemoryStore()
+    writer = store.create(RunInfo("k3v9p2", None, {}, [], "/", ""))
+    writer.append(Batch([(event.seq, event.body, event.hash) for event in events]))
+    state = RunState()
+    player = Player(Timeline(store.reader("k3v9p2")), state, clock=time.monotonic, sleep=time.sleep)
+    began, late = time.monotonic(), []
+    for batch in player:
+        now = time.monotonic() - began
+        late += [abs(now - event.t) for event in batch]
+        fold(batch, state)
+    worst = percentile(late, 0.99)
+    what = f"replay at the pace of the run, {len(late):,} events, from their moment"
+    said = f"median {median(late) * 1000:.2f} ms, p99 {worst * 1000:.2f} ms"
+    yield Row("pace", what, said, "", "p99 ≤ 10 ms", at_most(worst, 0.01), samples={"seconds": late})
 
 
 def first_frame(bench: Bench) -> Iterator[Row]:
@@ -154,69 +213,111 @@ def seeking(bench: Bench) -> Iterator[Row]:
 
 
 def hundred_viewers(bench: Bench) -> Iterator[Row]:
-    """A hundred `attach --view plain` on one run: what each costs while it is idle, and what the recorder loses."""
+    """A hundred `attach --view plain` on one run: what each costs while it is idle, and what the recorder loses.
+
+    All in one run: the same events at the same pace without viewers, with them, and without them again.
+    """
     if bench.quick:
         yield Row("viewers", "a hundred viewers", "", note="not with --quick: they take a minute to start")
         return
-    viewers, made = 100, prepare(bench, 100_000)
-    alone, watched = [], []
-    for _ in range(2):
-        bench.check_time()
-        bench.wait_for_quiet()
-        alone.append(_fed(bench, made.path, 0)[0])
-        took, shares = _fed(bench, made.path, viewers)
-        watched.append(took)
-    slower = ratio(watched, alone)
-    what = f"recorder, CPU for {made.count:,} events with {viewers} viewers attached, beside none"
+    viewers = min(100, _memory_available() // _VIEWER_MEMORY)
+    with contextlib.ExitStack() as stack:
+        spool = stack.enter_context(bench.running(bench.store(), sys.executable, "-c", _PACED, bench.folder / "go"))
+        recorder = holder(spool, "recorder")
+        if recorder is None:
+            raise NotMeasured("the recorder is gone")
+        _paced(bench, spool, recorder, 1)  # what it imports and makes once does not count
+        alone = [_paced(bench, spool, recorder, 2)]
+        started = _started(bench, stack, spool, viewers)
+        idle = _shares([process.pid for process in started], lambda: time.sleep(10))
+        busy: list[float] = []
+        watched = []
+        for turn in (3, 4):
+            busy = _shares(
+                [process.pid for process in started],
+                lambda turn=turn: watched.append(_paced(bench, spool, recorder, turn)),
+            )
+        for process in started:
+            process.terminate()
+        for process in started:
+            end(process)
+        alone += [_paced(bench, spool, recorder, 5)]
+    slower = sum(watched) / sum(alone)
+    what = f"recorder, CPU for {_EVENTS:,} events in {_SECONDS} s with {viewers} viewers attached, beside none"
     yield Row(
         "viewers", what, spread(watched, " ms", 1000), f"{slower:.2f} x", "≤ 1.20 x", at_most(slower, 1.2),
-        f"alone {spread(alone, ' ms', 1000)}",
+        f"alone {spread(alone, ' ms', 1000)}", {"alone": alone, "watched": watched},
     )  # fmt: skip
-    worst = percentile(shares, 0.95)
+    worst = percentile(idle, 0.95)
     what = f"an idle viewer among {viewers}"
-    yield Row("viewers", what, f"p95 {worst:.2%} of a core", "", "≤ 1 % of a core", at_most(worst, 0.01), "in 20 s")
+    yield Row(
+        "viewers", what, f"median {median(idle):.2%}, p95 {worst:.2%}", "", "≤ 1 % of a core", at_most(worst, 0.01),
+        f"over 10 s; while the events come {median(busy):.1%}", {"idle": idle, "busy": busy},
+    )  # fmt: skip
 
 
-def _fed(bench: Bench, path: os.PathLike[str], viewers: int) -> tuple[float, list[float]]:
-    """The recorder's CPU time (s) for a file of events, and the idle share of each viewer before they came."""
-    go = bench.folder / f"go-{time.monotonic_ns()}"
-    agent = 'while [ ! -e "$2" ]; do sleep 0.05; done; cat "$1" >> "$DURASTREAM_EVENTS"; sleep 600'
-    with bench.running(bench.store(), "sh", "-c", agent, "feed", path, go) as spool:
-        words = bench.words("attach", spool.run_id, "--store", spool.store, "--view", "plain")
-        started: list[subprocess.Popen[bytes]] = []
-        try:
-            for _ in range(viewers):
-                started.append(bench.start(words))
-            shares = _idle_shares(started)
-            recorder = holder(spool, "recorder")
-            if recorder is None:
-                raise NotMeasured("the recorder is gone")
-            before = cpu_seconds(recorder)
-            go.touch()
-            db = sqlite3.connect(f"file:{bench.recording(spool)}?mode=ro", uri=True, isolation_level=None)
-            wait_until(lambda: _head(db) >= 100_000, "the events were not stored", 120)
-            db.close()
-            return cpu_seconds(recorder) - before, shares
-        finally:
-            for process in started:
-                process.terminate()
-            for process in started:
-                end(process)
+_EVENTS = 5000
+_SECONDS = 10
+_VIEWER_MEMORY = 80 << 20
+"""More than a viewer takes."""
+
+_PACED = f"""
+import os, sys, time
+turn = 1
+with open(os.environ["DURASTREAM_EVENTS"], "a") as file:
+    while turn < 6:
+        while not os.path.exists(sys.argv[1] + str(turn)):
+            time.sleep(0.02)
+        began = time.monotonic()
+        for n in range({_SECONDS} * 10):
+            for _ in range({_EVENTS} // {_SECONDS} // 10):
+                file.write('{{"type":"text.delta","data":{{"message_id":"a","text":"some words of it "}}}}\\n')
+            file.flush()
+            time.sleep(max(0.0, began + (n + 1) / 10 - time.monotonic()))
+        turn += 1
+    time.sleep(600)
+"""
 
 
-def _idle_shares(started: list[subprocess.Popen[bytes]]) -> list[float]:
-    if not started:
-        return []
-    last = -1.0
-    for _ in range(60):  # until all of them are up and rest
-        time.sleep(1)
-        used = sum(cpu_seconds(process.pid) for process in started)
-        if used - last < 1.0:
-            break
-        last = used
-    time.sleep(2)
-    before = [cpu_seconds(process.pid) for process in started]
+def _paced(bench: Bench, spool: Spool, recorder: int, turn: int) -> float:
+    """The recorder's CPU time (s) for one turn of events."""
+    db = sqlite3.connect(f"file:{bench.recording(spool)}?mode=ro", uri=True, isolation_level=None)
+    stored = _head(db)
+    before = running_seconds(recorder)
+    (bench.folder / f"go{turn}").touch()
+    wait_until(lambda: _head(db) >= stored + _EVENTS, "the events were not stored", 120, every=0.2)
+    db.close()
+    return running_seconds(recorder) - before
+
+
+def _started(bench: Bench, stack: contextlib.ExitStack, spool: Spool, viewers: int) -> list[subprocess.Popen[bytes]]:
+    """Viewers that have shown what there was; a few are started at a time, for each takes a core for a moment."""
+    words = bench.words("attach", spool.run_id, "--store", spool.store, "--view", "plain", "--from", "start")
+    started: list[subprocess.Popen[bytes]] = []
+    shown: list[IO[bytes]] = []
+    for number in range(viewers):
+        if number % 4 == 0:
+            bench.check_time()
+            wait_until(lambda: all(os.fstat(out.fileno()).st_size for out in shown[-4:]), "a viewer showed nothing", 60)
+        shown.append(stack.enter_context(tempfile.TemporaryFile(dir=bench.folder)))  # noqa: SIM115 - the stack closes it
+        started.append(bench.start(words, stdout=shown[-1]))
+    wait_until(lambda: all(os.fstat(out.fileno()).st_size for out in shown), "a viewer showed nothing", 60)
+    time.sleep(3)  # the last of them come to rest
+    return started
+
+
+def _shares(pids: list[int], during: Callable[[], object]) -> list[float]:
+    """The share of a core that each of these processes uses while something happens."""
+    before = [running_seconds(pid) for pid in pids]
     began = time.monotonic()
-    time.sleep(20)
+    during()
     took = time.monotonic() - began
-    return [(cpu_seconds(process.pid) - used) / took for process, used in zip(started, before, strict=True)]
+    return [(running_seconds(pid) - used) / took for pid, used in zip(pids, before, strict=True)]
+
+
+def _memory_available() -> int:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 1 << 62

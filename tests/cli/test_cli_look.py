@@ -119,7 +119,7 @@ def test_replay_from_and_to_cut_by_number_and_by_time(shelf: Cli) -> None:
     assert played("--from", "0.5s") == [event["seq"] for event in events if event["t"] >= 0.5]
     assert played("--from", "0:01", "--to", "1h") == [event["seq"] for event in events if event["t"] >= 1]
     assert played("--from", "9999") == []
-    began = next(event for event in events if event["type"] == "step.started" and event["data"]["title"] == "search")
+    began = next(event for event in events if event["type"] == "step.started" and event["data"]["step_id"] == "search")
     ended = next(
         event for event in events if event["type"] == "step.completed" and event["data"]["step_id"] == "search"
     )

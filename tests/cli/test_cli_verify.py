@@ -13,7 +13,7 @@ from cli_kit import Cli
 from durastream.rules import FAMILIES, RULES
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "recordings" / "yna9jk.jsonl"
+DEMO = ROOT / "recordings" / "5y2qt8.jsonl"
 
 DIFFERS = """
 import durastream

@@ -32,6 +32,7 @@ class Stored:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = list(events)
         self.reads = 0
+        self.lightened: list[int] = []
 
     def last(self) -> int:
         return len(self.events)
@@ -42,6 +43,10 @@ class Stored:
 
     def state(self, seq: int) -> RunState:
         return fold(self.events[:seq])
+
+    def light(self, seq: int) -> RunState | None:
+        self.lightened.append(seq)
+        return self.state(seq)
 
     def at(self, t: float) -> int:
         return sum(1 for event in self.events if event.t <= t)
@@ -107,6 +112,16 @@ def test_a_pause_holds_time_and_goes_on_where_it_stood() -> None:
     watched.player.toggle_pause()
     watched.until(3)
     assert watched.clock.now - paused == pytest.approx(2 - stood)
+
+
+def test_text_that_was_folded_long_ago_is_left_to_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("durastream.player._HELD", 1)
+    watched = Watched()
+    watched.until(5)
+    assert watched.stored.lightened == [1, 2, 3, 4]
+    while not watched.ended:
+        watched.turn()
+    assert watched.state.dump() == fold(EVENTS).dump()
 
 
 def test_speed_changes_from_here_on_and_time_does_not_jump() -> None:

@@ -60,6 +60,28 @@ def test_a_split_secret_reaches_no_file_and_the_run_goes_on_exactly(tmp_path: Pa
         assert events[-1].data["redacted"]["env"] == events[-1].data["redacted"]["aws"] == 3
 
 
+def test_a_text_that_ends_twice_in_one_batch_is_looked_at_on_both_sides(tmp_path: Path) -> None:
+    live = Live(tmp_path, "sqlite")
+    told = [line("text.delta", message_id="answer", text="a draft")]
+    told.append(line("text.retracted", message_id="answer", reason="no"))
+    told += [line("text.delta", message_id="answer", text=text) for text in ("it is ", CANARY[:9], CANARY[9:], " ok")]
+    said = f"it is {CANARY} ok"
+    told.append(line("text.completed", message_id="answer", sha256=sha(said), length=len(said)))
+    live.write("events", b"".join(told))
+    clean = [line("text.delta", message_id="other", text="a"), line("text.retracted", message_id="other", reason="no")]
+    clean += [
+        line("text.delta", message_id="other", text="b"),
+        line("text.completed", message_id="other", sha256=sha("b"), length=1),
+    ]
+    live.write("events", b"".join(clean))
+    live.step()
+    events = live.end()
+    assert text_of(events, "answer") == "a draftit is [redacted:env]*** ok"
+    assert text_of(events, "other") == "ab"
+    assert left_on_disk(live.folder, CANARY) == []
+    assert holds(live.recorder.path) == []
+
+
 def left_on_disk_but_spool(live: Live) -> list[str]:
     found = [path for path in live.folder.iterdir() if path.is_file()]
     return [path.name for path in found if any(s in path.read_bytes() for s in (CANARY.encode(), b"IOSFODNN7EXAMPLE"))]

@@ -21,7 +21,7 @@ from durastream.state import RunState
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {
-    "demo": ROOT / "recordings" / "yna9jk.jsonl",
+    "demo": ROOT / "recordings" / "5y2qt8.jsonl",
     "check": ROOT / "recordings" / "4t64k2.jsonl",
     "codex": ROOT / "recordings" / "n22tpx.jsonl",
 }
@@ -526,7 +526,8 @@ DEFECTS = [
         "silence-long",
         "40 s before the end",
         lived(
-            "demo", both(late_by(40, lambda events: len(events) - 1, here=False), lambda events: events[-1].pop("src"))
+            "demo",
+            both(late_by(40, lambda events: len(events) - 1, here=False), lambda events: events[-1].pop("src", None)),
         ),
         {"max-silence": "30s"},
     ),
@@ -751,7 +752,8 @@ def _outside(events: list[Fields]) -> None:
     """A plan whose entries are steps, one of which is none."""
     for each in events:
         if each["type"].startswith("plan."):
-            each["data"]["steps"] = [{"id": "find", "title": "Find", "status": "done"}]
-    events[find(events, "step.started", 0)]["here"] = False
+            each["data"]["steps"] = [{"id": "search", "title": "Find", "status": "done"}]
+        elif each["type"] == "step.started":
+            each["data"]["parent"] = None if each["data"]["step_id"] in ("search", "compare") else "search"
     outside = find(events, "step.started", step_id="compare")
     events[outside]["here"] = True

@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 from rich.cells import cell_len
 from rich.console import Console
 
-from durastream.state import RunState
+from durastream.state import Message, RunState
 from durastream.views import draft, frame, live
 from durastream.views.frame import Section, line, share, wrap
 from durastream.views.look import Look
@@ -423,7 +423,7 @@ def test_a_tiny_terminal(log: Any, printed: Any) -> None:
     log.start()
     log.plan(0.1, 1, "Find", "Write", type_="plan.created")
     assert printed(live.render(log.state(), width=10, height=3, now=3.0, hint="q leave"), 10) == snapshot("""\
-● running…
+● running
 ✓ Find
 ▶ Write
 """)
@@ -558,6 +558,17 @@ def test_a_draft_cut_inside_a_code_block_stays_code() -> None:
     message.append("x = **2**\n```\nprose **bold**\n```python\ny = **3**\n```\n")
     shown = [text.plain for text in draft.text_lines(message, 40, 20)]
     assert shown == ["  x = **2**", "prose bold", "  python", "  y = **3**"]
+
+
+def test_words_between_stars_are_italic_and_stars_that_count_are_stars() -> None:
+    message = Message("a")
+    message.append("*before* the *data files*, 2 * 3 * 4, a*b*c, ** no, *un done\n")
+    (shown,) = draft.text_lines(message, 80, 20)
+    assert shown.plain == "before the data files, 2 * 3 * 4, a*b*c, ** no, *un done"
+    assert [shown.plain[span.start : span.end] for span in shown.spans if span.style == "italic"] == [
+        "before",
+        "data files",
+    ]
 
 
 def test_plain_output_is_shown_as_it_is() -> None:

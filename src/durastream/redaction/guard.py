@@ -189,6 +189,7 @@ class Guard:
         whole, parts = self._parts(found)
         suspect = bool(whole) and self._rules.suspects("\n".join(whole))
         left = [rest for part in parts if (rest := self._pass(part)) is not None]
+        self._forget_ended(parts, left)
         if not (suspect or left or self._queue):
             return found
         clear = 0 if suspect or self._queue else _first(found, left)
@@ -305,9 +306,18 @@ class Guard:
         if end is not None:
             for way in text.ways:
                 way.finish()
-            if end.type != "run.declared":
-                del self._texts[text.key]
+            if end.type == "text.retracted":
+                text.restart()
         return None
+
+    def _forget_ended(self, parts: Sequence[_Part], left: Sequence[_Part]) -> None:
+        """Let go of texts that have ended and do not go on in the same batch."""
+        last = {part.text.key: part.end for part in parts}
+        for rest in left:
+            last.pop(rest.text.key, None)
+        for key, end in last.items():
+            if end is not None and end.type != "run.declared":
+                del self._texts[key]
 
     def _take(self, part: _Part, slots: dict[int, _Slot]) -> None:
         text, pieces, texts, end = part

@@ -25,7 +25,8 @@ _ALIGN = 1024
 _BULLET = re.compile(r"(\s*)([-*+]|\d{1,3}[.)]) +")
 _HEADING = re.compile(r"#{1,6} +")
 _FENCE = re.compile(r"\s*(```+|~~~+)\s*([^`]*)$")
-_INLINE = re.compile(r"\*\*([^*`]+)\*\*|`([^`]+)`")
+_INLINE = re.compile(r"\*\*([^*`]+)\*\*|`([^`]+)`|(?<![\w*])\*([^\s*`](?:[^*`]{0,200}[^\s*`])?)\*(?![\w*])")
+_STYLES = ("bold", "cyan", "italic")
 
 _ROWS = 2048
 """How many lines are kept as they were laid out: all that fit on a large screen, several times."""
@@ -145,7 +146,8 @@ def _inline(part: str) -> Text:
     at = 0
     for match in _INLINE.finditer(part):
         text.append_text(line(part[at : match.start()]))
-        text.append_text(line(match[1], "bold") if match[1] is not None else line(match[2], "cyan"))
+        place = next(place for place in (1, 2, 3) if match[place] is not None)
+        text.append_text(line(match[place], _STYLES[place - 1]))
         at = match.end()
     text.append_text(line(part[at:]))
     return text

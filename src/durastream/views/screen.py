@@ -151,7 +151,8 @@ def _head(
     if run_id not in ("", name) and height >= 6:
         title.append_text(line(f"  {phrase(run_id, 80)}", "dim"))
     right = line(f"{mark} {stands}", style)
-    right.append_text(line(f"  {clock(now)}", "bold"))
+    if width >= right.cell_len + 8:
+        right.append_text(line(f"  {clock(now)}", "bold"))
     if width < right.cell_len + 10:
         return [right]
     lines = [pair(title, right, width)]

@@ -68,7 +68,9 @@ def zoomed(
         where = f"from character {at[0] + 1:,} of {len(text):,}" if place is not None else f"{amount(len(text))} ch."
         if lines:
             first = text.count("\n", 0, at[0]) + 1
-            where = f"from line {first} of {lines}" if place is not None else f"{amount(lines)} lines"
+            where = (
+                f"from line {first} of {lines}" if place is not None else f"{amount(lines)} line{'s' * (lines != 1)}"
+            )
         return [_title(name, where, width), *rows]
     items, show = _items(state, name, now, links)
     first = place[0] if place is not None else max(0, len(items) - room)
