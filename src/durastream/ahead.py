@@ -44,6 +44,8 @@ class Ahead:
 
     def close(self) -> None:
         """End the process, wherever it is."""
+        if self._pipe.closed:
+            return  # and its number may be that of another by now
         self._pipe.close()
         with suppress(ProcessLookupError):
             os.kill(self.pid, 9)
