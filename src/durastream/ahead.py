@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 
 from durastream.stores import Reader
@@ -45,6 +44,8 @@ class Ahead:
 
     def close(self) -> None:
         """End the process, wherever it is."""
+        if self._pipe.closed:
+            return  # and its number may be that of another by now
         self._pipe.close()
         with suppress(ProcessLookupError):
             os.kill(self.pid, 9)
@@ -54,8 +55,7 @@ class Ahead:
 
 def start(reader: Reader, last: int) -> Ahead | None:
     """Begin to condense a recording of so many events; None where that cannot be. The process must have one thread."""
-    turns = [turn * STRETCH + 1 for turn in range(last // STRETCH) if turn % 7 not in _OURS]
-    if sys.platform != "linux" or not turns:
+    if sys.platform != "linux" or last < 2 * STRETCH:
         return None
     reader.close()  # a connection of SQLite is of no use in a fork, and harmful there
     try:
@@ -71,15 +71,18 @@ def start(reader: Reader, last: int) -> Ahead | None:
     if pid == 0:
         try:
             os.close(theirs)
-            _work(reader.path, mine, turns)
+            _work(reader.path, mine, last)
         finally:
             os._exit(0)  # whatever was raised: it has nobody to tell, and the other goes on without it
     os.close(mine)
     return Ahead(pid, theirs)
 
 
-def _work(path: str, fd: int, turns: Iterable[int]) -> None:
-    """Make stretches until all are made, or nobody is there to take them; it waits while nobody takes them."""
+def _work(path: str, fd: int, last: int) -> None:
+    """Make stretches until all are made, or nobody is there to take them; it waits while nobody takes them.
+
+    It ends where one is missing or does not begin with a whole hash: such a recording is read by one.
+    """
     import fcntl
 
     with suppress(OSError):
@@ -87,16 +90,15 @@ def _work(path: str, fd: int, turns: Iterable[int]) -> None:
     reader = open_reader(path)
     try:
         with os.fdopen(fd, "wb") as pipe:
-            for first in turns:
-                pickle.dump((first, _stretch(reader, first)), pipe, pickle.HIGHEST_PROTOCOL)
+            for turn in range(last // STRETCH):
+                if turn % 7 in _OURS:
+                    continue
+                first = turn * STRETCH + 1
+                rows = reader.rows(first - 2, STRETCH + 1)
+                if len(rows) <= STRETCH or not is_whole(rows[0][1]):
+                    return
+                made = first, condense(rows[0][1], first, rows[1:])
+                pickle.dump(made, pipe, pickle.HIGHEST_PROTOCOL)
                 pipe.flush()
     finally:
         reader.close()
-
-
-def _stretch(reader: Reader, first: int) -> Stretch | None:
-    """The stretch from here on, believing the whole hash that is stored before it."""
-    rows = reader.rows(first - 2, STRETCH + 1)
-    if len(rows) <= STRETCH or not is_whole(rows[0][1]):
-        return None
-    return condense(rows[0][1], first, rows[1:])

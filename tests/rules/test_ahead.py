@@ -127,6 +127,7 @@ EDITS: list[Callable[[sqlite3.Connection, int], object]] = [
     lambda db, at: db.execute("delete from log where seq = ?", (at,)),
     lambda db, at: db.execute("delete from log where seq > ?", (at,)),
     lambda db, at: db.execute("update log set seq = seq + 5000 where seq = ?", (at,)),
+    lambda db, at: db.execute("update log set seq = seq + 9007199254740993 where seq > ?", (at,)),
     lambda db, at: db.execute("update log set hash = zeroblob(length(hash)) where seq = ?", (at,)),
     lambda db, at: db.execute("update log set hash = substr(hash, 1, 4)"),
     lambda db, at: db.execute("update log set hash = 'text' where seq = ?", (at,)),
