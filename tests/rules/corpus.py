@@ -21,7 +21,7 @@ from durastream.state import RunState
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = {
-    "demo": ROOT / "recordings" / "5y2qt8.jsonl",
+    "demo": ROOT / "recordings" / "wze99y.jsonl",
     "check": ROOT / "recordings" / "4t64k2.jsonl",
     "codex": ROOT / "recordings" / "n22tpx.jsonl",
 }

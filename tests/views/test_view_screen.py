@@ -108,6 +108,23 @@ def test_while_events_flow_it_is_told_how_fast_and_how_late(log: Any, printed: A
     assert said in printed(live.render(state, width=60, height=10, look=Look(flow=flow)), 60)
 
 
+def test_at_the_end_a_failed_step_stands_under_its_entry_of_the_plan(log: Any, printed: Any) -> None:
+    log.start()
+    log.plan(0.1, 1, "Find", "Write", type_="plan.created")
+    entry = log.state().plan[0]["id"]
+    for step_id, status in (("a", "failed"), ("b", "ok")):
+        log.add(1.0, "step.started", step_id=step_id, title=f"fetch {step_id}", kind="tool", parent=entry)
+        log.add(
+            2.0, "step.completed", step_id=step_id, status=status, **({"error": "404"} if status == "failed" else {})
+        )
+    assert "fetch a" not in printed(live.render(log.state(), width=60, height=20), 60), "while it runs it is a number"
+    log.add(3.0, "run.completed", status="completed", exit_code=0)
+    shown = printed(live.render(log.state(), width=60, height=20), 60)
+    assert "✗ fetch a" in shown
+    assert "404" in shown
+    assert "fetch b" not in shown
+
+
 def test_a_failed_step_says_why(log: Any, printed: Any) -> None:
     log.start()
     log.add(1.0, "step.started", step_id="a", title="fetch", kind="tool")

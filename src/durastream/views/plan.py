@@ -25,6 +25,9 @@ QUIET = 5.0
 
 _TURNS = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _TURNS_PER_SECOND = 8
+_FAILED = 6
+"""How many lines are there for the failed steps of one entry once the run has ended."""
+
 _LOOKED_BACK = 200
 """How many of the steps that came last are looked at for those to show."""
 
@@ -72,6 +75,10 @@ def _plan_lines(state: RunState, now: float, width: int, room: int) -> list[Text
             fitting = lines if len(lines) <= rest else _under(state, plan[index], now, width, rest, depths[index])
             below[index] = fitting
             rest -= len(fitting)
+    if state.completed is not None:
+        for index in range(start, end):
+            below[index] = _failed(state, plan[index], now, width, min(rest, _FAILED), depths[index])
+            rest -= len(below[index])
     lines = []
     for index in range(start, end):
         if index == start > 0 and end - start >= 3:
@@ -137,6 +144,15 @@ def _under(state: RunState, entry: Mapping[str, Any], now: float, width: int, ro
     if fold:
         lines.insert(0, kept(f"{' ' * indent}… {amount(len(branch.steps) - shown)} more", "dim"))
     return lines
+
+
+def _failed(state: RunState, entry: Mapping[str, Any], now: float, width: int, room: int, depth: int) -> list[Text]:
+    """The steps of an entry that went wrong, the last of them, in at most so many lines."""
+    branch = _branch(state, entry)
+    if branch is None or not branch.failed or room <= 0:
+        return []
+    failed = (step for step in islice(reversed(branch.steps), _LOOKED_BACK) if step.status not in WENT_WELL)
+    return _telling(state, [], failed, now, width, room, 2 * (depth + 1))[1]
 
 
 def _is_going(state: RunState, entry: Mapping[str, Any]) -> bool:
