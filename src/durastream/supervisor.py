@@ -136,7 +136,7 @@ class _Supervisor:
         self.kill_at: float | None = None
         self.how: dict[str, Any] | None = None
         self.ended = False
-        self.recorded = False
+        self.tried = False
         self.recorder_done = False
         self.restart_at = 0.0
         self.pause = 0.05
@@ -161,9 +161,7 @@ class _Supervisor:
     def _turn(self, wakes: int) -> None:
         self._keep_terminal()
         if not self.recorder and not self.recorder_done and time.monotonic() >= self.restart_at:
-            self.restart_at = time.monotonic() + self.pause
-            self.recorder = spawn_recorder(self.spool, forked=not self.recorded)
-            self.recorded = True
+            self._start_recorder()
         if select.select([wakes], [], [], _TICK)[0]:
             self._forward(os.read(wakes, 512))
         self._reap()
@@ -177,7 +175,8 @@ class _Supervisor:
         if self.terminal is None or self.copied:
             return
         if not self.keeper:
-            self.keeper = self.terminal.spawn_keeper(let_go=(self.lock,))
+            with contextlib.suppress(OSError):  # no process is left, perhaps until the agent's own is waited for
+                self.keeper = self.terminal.spawn_keeper(let_go=(self.lock,))
         if self.how is not None and not self.keeper_told:
             self.keeper_told = True
             self.terminal.agent_ended()
@@ -278,6 +277,16 @@ class _Supervisor:
             self.kill_at = time.monotonic() + GRACE
 
     # the recorder
+
+    def _start_recorder(self) -> None:
+        self.restart_at = time.monotonic() + self.pause
+        try:
+            self.recorder = spawn_recorder(self.spool, forked=not self.tried)
+        except OSError as error:  # no process is left, perhaps until the agent's own is waited for
+            message = f"cannot start a recorder for run {self.spool.run_id}: {error.strerror}"
+            self.spool.write_trouble({"message": message, "exit_code": 125})
+            self._recorder_ended(RETRY)
+        self.tried = True
 
     def _recorder_ended(self, code: int) -> None:
         self.recorder = 0

@@ -40,3 +40,22 @@ def test_the_last_run_lost_and_doubled_nothing_and_was_large_enough() -> None:
     assert [row for row in rows if row["lost"] or row["doubled"] or row["wrong"]] == []
     assert sum(row["points"] for row in rows if "killed" in row["what"]) >= 1000
     assert sum(row["points"] for row in rows if "power cut" in row["what"]) >= 400
+
+
+def test_the_page_counts_what_is_hostile_and_what_is_secret_as_the_tests_do() -> None:
+    for folder in ("cli", "redaction"):
+        sys.path.insert(0, str(ROOT / "tests" / folder))
+    from hostile_files import FILES, TRANSCRIPTS
+    from redaction_kit import KNOWN
+    from test_cli_payloads import PAYLOADS, Store, looks
+
+    asked = looks(Store(Path("/store"), "run", "lines", "screen", "forged", "transcript"))
+    counts = [len(words) for words in asked.values() if words]  # `run` is looked at while it runs, by another test
+    ways, commands = sum(counts), len(counts)
+    for row in (
+        f"| hostile texts, in every field, by {ways} ways to ask {commands} commands, in a pipe and on a terminal |"
+        f" {len(PAYLOADS)} texts, {2 * ways} outputs |",
+        f"| hostile recordings and transcripts, opened or imported | {len(FILES)} and {len(TRANSCRIPTS)} |",
+        f"| kinds of secrets, whole and split at each character | {len(KNOWN)} |",
+    ):
+        assert row in PAGE, row

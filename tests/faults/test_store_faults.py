@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from faults_kit import (
 
 from durastream.errors import StoreConflict, StoreUnwritable
 from durastream.recorder import recover
-from durastream.spool import spools
+from durastream.spool import Spool, spools
 from durastream.stores.jsonl import JsonlWriter
 from durastream.stores.sqlite import SqliteWriter
 
@@ -494,3 +495,61 @@ def test_too_few_descriptors_are_told_and_leave_no_half_run(box: Box, most: int)
     assert "Traceback" not in result.err
     assert box.cli("list").code == 0
     assert spools(box.folder) == []
+
+
+POOR_USER = 60_000 + os.getpid() % 5000  # a limit counts all processes of a user, also those of another test
+POOR = ("setpriv", f"--reuid={POOR_USER}", f"--regid={POOR_USER}", "--clear-groups",
+        "--inh-caps=+dac_override,+dac_read_search", "--ambient-caps=+dac_override,+dac_read_search")  # fmt: skip
+"""Another user, for root may start as many processes as there are, who gets at the files of the tests all the same."""
+
+
+def too_few_processes(box: Box, most: int) -> list[str]:
+    """The words that run a command as a user who may start so few processes."""
+    os.makedirs(box.folder, mode=0o700, exist_ok=True)
+    os.chown(box.folder, POOR_USER, POOR_USER)
+    return [*POOR, *limited(RLIMIT_NPROC=most)]
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to be a second user"
+)
+def test_too_few_processes_are_told_and_what_was_started_is_recorded_or_left_to_recover(box: Box) -> None:
+    """Refused at the first fork, the agent, the recorder or a thread of it: no traceback, no run in doubt, no hang."""
+    codes = []
+    for most in range(1, 8):
+        with tempfile.TemporaryDirectory(prefix="durastream-") as folder:  # where that user gets at all
+            os.chmod(folder, 0o755)
+            store = Box(Path(folder, "store"), box.log)
+            result = store.cli("run", "--log", box.log, "--", "echo", "ran", before=too_few_processes(store, most))
+            assert "Traceback" not in result.err, (most, result)
+            codes.append(result.code)
+            for path in [Path(store.folder), *Path(store.folder).rglob("*")]:
+                os.chown(path, os.getuid(), os.getgid())  # now it is ours to look at
+            if "nothing was started" in result.err:
+                assert spools(store.folder) == store.store.run_ids() == []
+                continue
+            if result.code:
+                assert result.code == 125, (most, result)
+                assert store.cli("recover").code == 0
+            assert store.store.run_ids(), (most, result)
+            (run_id,) = store.store.run_ids()
+            found = store.look(run_id)
+            end = found.end["status"], found.raw["stdout"]
+            assert end in (("completed", b"ran\n"), ("failed", b"")), (most, result)
+            assert (result.code, result.out) == (0, "ran\n") or result.code == 125
+    assert codes[0] == 125
+    assert codes[-1] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is no limit")
+@pytest.mark.parametrize("megabytes", [16, 30])
+def test_too_little_memory_is_one_line_and_the_run_can_be_finished(box: Box, megabytes: int) -> None:
+    words = limited(RLIMIT_AS=megabytes << 20)
+    result = box.cli("run", "--log", box.log, "--", "echo", "ran", before=words)
+    assert result.code in (3, 125), result
+    assert "Traceback" not in result.err
+    assert "not enough memory" in result.err or "recover" in result.err, result
+    eventually(lambda: not any(Spool(box.folder, each).alive() for each in spools(box.folder)), "all to have given up")
+    assert box.cli("recover").code == 0
+    (run_id,) = box.store.run_ids()
+    assert box.whole(run_id).raw["stdout"] == b"ran\n"

@@ -12,6 +12,12 @@ from durastream.errors import DurastreamError
 
 __all__ = ["drop_output", "ended", "open_streams", "say"]
 
+_NO_MEMORY = ("failed to map segment", "annot allocate memory")
+_TOO_LITTLE = (
+    "durastream: there is not enough memory for this: is a recording from elsewhere damaged,"
+    " or larger than it should be?\n"
+)
+
 
 def say(text: str) -> None:
     """Talk to the person: one line on stderr, with nothing in it that could act on the terminal."""
@@ -44,10 +50,10 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
             raise
         say(str(error))
         return error.exit_code
-    except MemoryError:
-        if debug:
+    except (ImportError, MemoryError) as error:
+        if debug or (isinstance(error, ImportError) and not any(each in str(error) for each in _NO_MEMORY)):
             raise
-        say("there is not enough memory for this: is a recording from elsewhere damaged, or larger than it should be?")
+        sys.stderr.write(_TOO_LITTLE)  # with nothing that would have to be imported
         return 3
     except OSError as error:
         if debug:
