@@ -106,12 +106,12 @@ class Timeline:
         return bisect(range(1, self.last() + 1), t, key=self._time)
 
     def _time(self, seq: int) -> float:
-        found = self._reader.read(seq - 1, 1)
+        found = self._reader.read(seq - 1, 1, whole=False)
         return found[0].t if found else float("inf")
 
     def _note_times(self) -> None:
         after = self._seqs[-1] if self._seqs else 0
-        while after < self.last() and (events := self._reader.read(after, _BATCH)):
+        while after < self.last() and (events := self._reader.read(after, _BATCH, whole=False)):
             self._seqs.extend(event.seq for event in events)
             self._times.extend(event.t for event in events)
             after = events[-1].seq

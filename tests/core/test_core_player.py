@@ -465,7 +465,9 @@ def test_a_place_in_a_long_run_is_found_with_few_looks(monkeypatch: pytest.Monke
     monkeypatch.setattr(reader, "snapshots", lambda: [2000])
     looks = []
     read = reader.read
-    monkeypatch.setattr(reader, "read", lambda after=0, limit=5000: looks.append(limit) or read(after, limit))
+    monkeypatch.setattr(
+        reader, "read", lambda after=0, limit=5000, **how: looks.append(limit) or read(after, limit, **how)
+    )
     assert Timeline(reader).at(150.0) == 1502
     assert len(looks) < 20
     assert set(looks) == {1}
