@@ -136,6 +136,29 @@ def test_the_hash_that_an_agent_gives_of_its_text_becomes_that_of_the_stored_tex
     assert other.take([delta(text), lie])[1] == lie  # a hash that was wrong stays wrong, for `verify` to find
 
 
+@pytest.mark.parametrize("said", ["plain", CANARY])
+def test_a_message_that_begins_anew_in_what_is_read_at_once_is_as_if_it_were_read_in_pieces(said: str) -> None:
+    def ended(type_: str, **data: str) -> Pending:
+        data = {"message_id": "answer", **data}
+        return Pending(type_, data, dumps(data), Src("events", 0))
+
+    told = hashlib.sha256(f"and {said} ".encode()).hexdigest()
+    events = [
+        delta(f"first {said} "), ended("text.retracted", reason="no"), delta(f"and {said[:5]}"), delta(f"{said[5:]} "),
+        ended("text.completed", sha256=told), delta(said[:5]),
+    ]  # fmt: skip
+    found = []
+    for size in (1, 2, 6):
+        guard = Redactor(ON).guard()
+        assert guard is not None
+        out = [each for at in range(0, 6, size) for each in guard.take(events[at : at + size])]
+        found.append([*out, *guard.close()])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == len(events)
+    stored = found[0][2].data["text"] + found[0][3].data["text"]
+    assert found[0][4].data["sha256"] == hashlib.sha256(stored.encode()).hexdigest()
+
+
 def test_fields_keys_and_bytes_of_events_are_looked_at() -> None:
     guard = Redactor(ON).guard()
     assert guard is not None

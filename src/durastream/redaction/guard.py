@@ -188,8 +188,13 @@ class Guard:
     def _take_in(self, found: list[Pending]) -> list[Pending]:
         whole, parts = self._parts(found)
         suspect = bool(whole) and self._rules.suspects("\n".join(whole))
-        left = [rest for part in parts if (rest := self._pass(part)) is not None]
-        self._forget_ended(parts, left)
+        left: list[_Part] = []
+        behind: set[_Key] = set()
+        for part in parts:  # what comes behind the rest of the same text waits for that
+            rest = part if part.text.key in behind else self._pass(part)
+            if rest is not None:
+                left.append(rest)
+                behind.add(part.text.key)
         if not (suspect or left or self._queue):
             return found
         clear = 0 if suspect or self._queue else _first(found, left)
@@ -295,6 +300,7 @@ class Guard:
     def _pass(self, part: _Part) -> _Part | None:
         """Take in the first of some pieces, about which there is nothing to be done. Returns the rest, if any."""
         text, pieces, texts, end = part
+        self._texts[text.key] = text  # a text that ended before in the same batch begins anew
         if text.undecided or (end is not None and text.sums is not None):
             return part
         if pieces:
@@ -306,18 +312,10 @@ class Guard:
         if end is not None:
             for way in text.ways:
                 way.finish()
-            if end.type == "text.retracted":
+            if end.type != "run.declared":
                 text.restart()
+                del self._texts[text.key]
         return None
-
-    def _forget_ended(self, parts: Sequence[_Part], left: Sequence[_Part]) -> None:
-        """Let go of texts that have ended and do not go on in the same batch."""
-        last = {part.text.key: part.end for part in parts}
-        for rest in left:
-            last.pop(rest.text.key, None)
-        for key, end in last.items():
-            if end is not None and end.type != "run.declared":
-                del self._texts[key]
 
     def _take(self, part: _Part, slots: dict[int, _Slot]) -> None:
         text, pieces, texts, end = part
