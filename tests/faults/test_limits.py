@@ -78,12 +78,14 @@ def test_what_does_not_listen_is_killed_without_a_supervisor_too(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patched(monkeypatch, tmp_path, "from durastream import supervisor\nsupervisor.GRACE = 0.2\n")
-    script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    gate = tmp_path / "gate"
+    script = f"trap '' TERM; while [ ! -e {gate} ]; do sleep 0.01; done; echo ready; while :; do sleep 0.05; done"
     live = box.detach("sh", "-c", script, options=("--max-bytes", "1"))
-    live.reaches(3)
+    live.reaches(2)
     stop(live.pid("supervisor"))
+    gate.touch()
     live.ends()
-    assert [data["by"] for data in box.look(live.run_id).of("run.cancel_requested")][-1] == "max-bytes"
+    assert [data["by"] for data in box.look(live.run_id).of("run.cancel_requested")] == ["max-bytes"]
 
 
 def test_an_agent_that_takes_it_well_was_ended_by_the_limit_all_the_same(box: Box) -> None:
