@@ -12,7 +12,8 @@ from durastream.errors import DurastreamError
 
 __all__ = ["drop_output", "ended", "open_streams", "say"]
 
-_NO_MEMORY = ("failed to map segment", "annot allocate memory")
+# the last is what the interpreter says when it had no memory for the exception either
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "without exception set")
 _TOO_LITTLE = (
     "durastream: there is not enough memory for this: is a recording from elsewhere damaged,"
     " or larger than it should be?\n"
@@ -50,8 +51,9 @@ def ended(command: Callable[[], int], *, debug: bool = False) -> int:
             raise
         say(str(error))
         return error.exit_code
-    except (ImportError, MemoryError) as error:
-        if debug or (isinstance(error, ImportError) and not any(each in str(error) for each in _NO_MEMORY)):
+    except (ImportError, SystemError, MemoryError) as error:
+        told = isinstance(error, MemoryError) or any(each in str(error) for each in _NO_MEMORY)
+        if debug or not told:
             raise
         sys.stderr.write(_TOO_LITTLE)  # with nothing that would have to be imported
         return 3

@@ -523,10 +523,10 @@ class SqliteReader:
         sides = self._query("select body from log where seq in (?, ?) order by seq", after + 1, end)
         # The type stands where that of the first does, or later by the digits that seq and t gained. Another "type"
         # may be in the data: behind the whole of the own one.
-        near = sides[0][0].index('"type":"') + 20
+        near = sides[0][0].index('"type":"') + 20 if sides else 0
         for (body,) in self._query(_NO_TEXT, after, end, near, near):
             yield body
-        yield sides[-1][0]
+        yield from sides[-1] if sides else ()
 
     def _fold_on(self, state: RunState, upto: int) -> RunState:
         with suppress(*_UNREADABLE, Damaged):
