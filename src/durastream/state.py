@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from durastream import steps
 from durastream.events import Event
 from durastream.steps import Outline, Step
 
@@ -507,7 +508,7 @@ class RunState:
             "agent": self.agent,
             "plan": self.plan,
             "plan_seq": self.plan_seq,
-            "steps": [step.dump() for step in self.steps.values()],
+            "steps": steps.dump(self.steps.values()),
             "messages": [message.dump() for message in self.messages.values()],
             "sources": list(self.sources.values()),
             "checks": self.checks,
@@ -539,7 +540,7 @@ class RunState:
             setattr(state, name, saved[name])
         state.agent = dict(saved.get("agent", {}))
         state.plan = list(saved["plan"])
-        state.steps = {step["step_id"]: Step.load(step) for step in saved["steps"]}
+        state.steps = steps.load(saved["steps"])
         known = saved.get("texts", {}) if texts is None else texts
         state.messages = {m["message_id"]: Message.load(m, known.get(m["message_id"], "")) for m in saved["messages"]}
         state.reasoning.keep(saved.get("reasoning", "") if reasoning is None else reasoning)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
-__all__ = ["Branch", "Outline", "Step"]
+__all__ = ["Branch", "Outline", "Step", "dump", "load"]
 
 WENT_WELL = frozenset({"ok", "skipped", "active"})
 """How a step stands that has not failed."""
@@ -49,25 +50,6 @@ class Step:
         self.input: Any = None
         self.output: Any = None
 
-    def dump(self) -> dict[str, Any]:
-        """What is known of it; a run can have ten thousand, so what is not known is left out."""
-        return {name: value for name in _STEP_FIELDS if (value := getattr(self, name)) is not None}
-
-    @classmethod
-    def load(cls, saved: Mapping[str, Any]) -> Step:
-        step, get = cls.__new__(cls), saved.get  # ten thousand of these are most of what a late joiner waits for
-        step.step_id, step.title, step.kind, step.status = (
-            saved["step_id"], saved["title"], saved["kind"], saved["status"],
-        )  # fmt: skip
-        step.started, step.duration, step.parent, step.error = (
-            get("started"), get("duration"), get("parent"), get("error"),
-        )  # fmt: skip
-        step.message, step.fraction, step.input, step.output = (
-            get("message"), get("fraction"), get("input"), get("output"),
-        )  # fmt: skip
-        step.top, step.place = None, 0
-        return step
-
     def copy(self) -> Step:
         """The same, to go on from here by itself."""
         step = Step.__new__(Step)
@@ -78,7 +60,36 @@ class Step:
         return step
 
 
-_STEP_FIELDS = tuple(sorted({*Step.__slots__} - {"place", "top"}))
+_REST = ("kind", "status", "started", "duration", "parent", "error", "message", "fraction", "input", "output")
+_FIELDS = ("step_id", "title", *_REST)
+
+
+def dump(steps: Iterable[Step]) -> dict[str, list[Any]]:
+    """What is known of many steps, by columns: a run can have ten thousand, and is saved again and again.
+
+    A column of which nothing is known is left out.
+    """
+    each = list(steps)
+    columns = ((name, list(map(attrgetter(name), each))) for name in _FIELDS)
+    return {name: column for name, column in columns if column.count(None) < len(column)}
+
+
+def load(saved: Mapping[str, Sequence[Any]]) -> dict[str, Step]:
+    """The steps that `dump` saved, by their ids. Raises ValueError, KeyError or TypeError for anything else."""
+    if type(saved) is not dict or any(type(column) is not list for column in saved.values()):
+        raise TypeError("steps are not saved by columns")
+    ids = saved["step_id"] if saved else []
+    unknown = [None] * len(ids)
+    steps: dict[str, Step] = {}
+    for step_id, title, kind, status, started, duration, parent, error, message, fraction, given, output in zip(
+        ids, saved["title"] if saved else [], *(saved.get(name, unknown) for name in _REST), strict=True
+    ):
+        step = steps[step_id] = Step.__new__(Step)  # most of what a late joiner waits for: without a further call
+        step.step_id, step.title, step.kind, step.status = step_id, title, kind, status
+        step.started, step.duration, step.parent, step.error = started, duration, parent, error
+        step.message, step.fraction, step.input, step.output = message, fraction, given, output
+        step.top, step.place = None, 0
+    return steps
 
 
 class Branch:
