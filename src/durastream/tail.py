@@ -25,8 +25,7 @@ __all__ = ["RAW_PIECE", "Packing", "Place", "Tail"]
 RAW_PIECE = 1 << 20
 """How many raw bytes are kept in one chunk."""
 
-_READ = 1 << 19
-_READ_EVENTS = 1 << 20  # of lines that are events: half as many commits
+_READ = 1 << 19  # a batch at most: who seeks folds half of one on average
 _COALESCE = 0.03
 _COALESCE_TERMINAL = 0.01  # somebody types and waits for the echo
 _COALESCE_BYTES = 32 * 1024
@@ -279,7 +278,7 @@ class Tail:
             return None
         self._read_at = now
         _ = self.source  # made for where these bytes stand
-        data = self._file.read(min(_READ_EVENTS if self.stream == "events" else _READ, waiting))
+        data = self._file.read(min(_READ, waiting))
         if self._file.cut:
             return self._start_over() if upto is None else self.overdue(now)
         return self._new(self._take(data))

@@ -376,7 +376,7 @@ from durastream.stores.jsonl import JsonlWriter
 from durastream.stores.sqlite import SqliteWriter
 store, run_id, acks, mode = sys.argv[1:]
 import durastream.tail
-durastream.tail._READ = durastream.tail._READ_EVENTS = 1500
+durastream.tail._READ = 1500
 ack = os.open(acks, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 def tell(batch):
     if batch.rows:

@@ -197,7 +197,6 @@ def test_a_commit_that_raised_and_is_there_all_the_same_is_not_stored_twice(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("durastream.tail._READ", 1500)
-    monkeypatch.setattr("durastream.tail._READ_EVENTS", 1500)
     spool = prepared(box, SMALL)
     writer = SqliteWriter if box.log == "sqlite" else JsonlWriter
     honest, commits = writer.append, []
