@@ -16,6 +16,7 @@ import pytest
 from faults_kit import (
     CLI,
     PYTHON,
+    SOURCE,
     Box,
     Live,
     acknowledged,
@@ -546,7 +547,8 @@ def test_too_little_memory_is_one_line_and_the_run_can_be_finished(box: Box, meg
     words = limited(RLIMIT_AS=megabytes << 20)
     result = box.cli("run", "--log", box.log, "--", "echo", "ran", before=words)
     assert result.code in (3, 125), result
-    assert "Traceback" not in result.err
+    ours = [line for line in result.err.splitlines() if SOURCE in line]
+    assert ours == [], "a traceback of ours; hashlib prints one of its own when it finds no memory for a library"
     assert "not enough memory" in result.err or "recover" in result.err, result
     eventually(lambda: not any(Spool(box.folder, each).alive() for each in spools(box.folder)), "all to have given up")
     assert box.cli("recover").code == 0
