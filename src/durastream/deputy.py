@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from durastream.spool import STREAMS, Spool
-from durastream.supervisor import GRACE, stop_all
+from durastream.spool import Spool
+from durastream.supervisor import GRACE, beyond, stop_all
 
 __all__ = ["Deputy"]
 
@@ -21,8 +21,7 @@ class Deputy:
 
     def __init__(self, spool: Spool, limits: Mapping[str, Any], began: float) -> None:
         self._spool = spool
-        self._bytes: float = limits.get("max_bytes", math.inf)
-        self._seconds: float = limits.get("max_duration", math.inf)
+        self._limits = limits
         self._began = began
         self._kill_at = math.inf
         self._asked = False
@@ -36,8 +35,8 @@ class Deputy:
                 self._signal(signal.SIGKILL)
                 self._kill_at = now + GRACE
             return
-        by = "max-duration" if now - self._began > self._seconds else "max-bytes" if self._written() else ""
-        if by:
+        by = beyond(self._spool, self._limits, self._began)
+        if by is not None:
             self._asked = True
             self._kill_at = now + GRACE
             if not told:
@@ -48,9 +47,6 @@ class Deputy:
         """End what an agent left behind that was ended here."""
         if self._asked:
             stop_all(self._spool.run_id, gently=False)
-
-    def _written(self) -> bool:
-        return sum(map(self._spool.size, STREAMS)) > self._bytes
 
     def _signal(self, number: int) -> None:
         agent = self._spool.read_json("agent.json") or {}

@@ -17,13 +17,14 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from durastream.errors import StoreError
 from durastream.spool import STREAMS, Spool, boot_id, process_token, sign
 from durastream.terminal import Terminal
 
-__all__ = ["GIVE_UP", "GRACE", "RETRY", "launch", "spawn_recorder", "stop_all"]
+__all__ = ["GIVE_UP", "GRACE", "RETRY", "beyond", "launch", "spawn_recorder", "stop_all"]
 
 RETRY = 75
 """Exit code of a recorder that could not store now and asks to be started again (EX_TEMPFAIL)."""
@@ -244,14 +245,8 @@ class _Supervisor:
 
     def _limit(self) -> None:
         """Ask for the end of an agent that goes beyond what it was given, once, as `cancel` does."""
-        by, limits = "", self.limits
-        if self.how is not None or not limits:
-            return
-        if time.monotonic() - self.began > limits.get("max_duration", math.inf):
-            by = "max-duration"
-        elif "max_bytes" in limits and sum(map(self.spool.size, STREAMS)) > limits["max_bytes"]:
-            by = "max-bytes"
-        if by:
+        by = beyond(self.spool, self.limits, self.began) if self.how is None else None
+        if by is not None:
             self.limits = {}
             self.spool.request(act="cancel", by=by, grace=GRACE)
 
@@ -298,6 +293,15 @@ class _Supervisor:
             self.recorder_done = self.late >= _LATE_PATIENCE
         self.restart_at = time.monotonic() + self.pause
         self.pause = min(self.pause * 2, 1.0)
+
+
+def beyond(spool: Spool, limits: Mapping[str, Any], began: float) -> str | None:
+    """Which limit a run is beyond that began at this second of the monotonic clock; None when it is within all."""
+    if time.monotonic() - began > limits.get("max_duration", math.inf):
+        return "max-duration"
+    if "max_bytes" in limits and sum(map(spool.size, STREAMS)) > limits["max_bytes"]:
+        return "max-bytes"
+    return None
 
 
 def _not_started(program: str, number: int) -> dict[str, Any]:
