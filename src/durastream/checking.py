@@ -8,6 +8,7 @@ from functools import partial
 
 from durastream import evaluations
 from durastream.ahead import Ahead, start
+from durastream.collector import uncollected
 from durastream.follow import read_all
 from durastream.kept import run_fields
 from durastream.rules import Finding
@@ -56,12 +57,18 @@ def check(
     )
     ahead = start(reader, last) if cores > 1 and last >= _MANY and isinstance(reader, SqliteReader) else None
     try:
-        _read(reader, checker, ahead)
+        with uncollected():
+            _read(reader, checker, ahead)
+        sums = ahead.sums() if ahead is not None and not live else None  # of a live run they are older than its events
     finally:
         if ahead is not None:
             ahead.close()
-    files = _files(checker.state) if policy.artifacts else None
-    report = checker.report(Kept(drafts=reader.draft_pieces(), artifacts=files), partial(read_all, reader, whole=False))
+    kept = Kept(
+        drafts=reader.draft_pieces() if sums is None else None,
+        sums=sums,
+        artifacts=_files(checker.state) if policy.artifacts else None,
+    )
+    report = checker.report(kept, partial(read_all, reader, whole=False))
     found = [*report.findings, *run_fields(reader, checker.state)]
     found += [Finding("unreadable", damage) for damage in reader.damage]
     found += [Finding("addendum", fault) for fault in evaluations.faults(reader)]

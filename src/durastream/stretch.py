@@ -7,11 +7,11 @@ log, and only for what is in order: of anything else `condense` says None, and t
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from durastream.columns import Mark, read
 from durastream.events import Event, loads_many
 
 __all__ = ["STRETCH", "Moment", "Pieces", "Places", "Stretch", "condense", "joined"]
@@ -91,17 +91,7 @@ def _pieces(message_id: str, texts: list[str], events: Sequence[Event]) -> Piece
     return Pieces(message_id, "".join(texts), last.seq, last.ts, last.t, moments)
 
 
-_TEXT = b'","text":"'
-_END = b'"},"src":{'
-_NUMBER = rb"(?:0|[1-9][0-9]{0,14})"
-_HEAD = re.compile(
-    rb'"([0-9TZ:.+-]*)","t":((?:0|[1-9][0-9]{0,10})\.[0-9]{1,9}),"type":"text\.delta",'
-    rb'"data":\{"message_id":"([ !#-\[\]-~]*)'
-)
-_PLACE = re.compile(rb'("stream":"([a-z0-9_]*)","offset":)(' + _NUMBER + rb')(?:,"length":(' + _NUMBER + rb"))?\}\}")
 _KEPT = {4, 32}
-
-_Mark = tuple[str, str, float]
 
 _Row = tuple[bytes, bytes]
 """UTF-8 of the body of an event, and its hash as it is kept."""
@@ -130,117 +120,44 @@ def _chained(digest: bytes, rows: Sequence[_Row]) -> bytes | None:
 
 
 def _condensed(before: bytes, digest: bytes, first: int, bodies: Sequence[bytes]) -> Stretch | None:
-    whole = b"\n".join(bodies)
-    if not whole.isascii():
-        whole.decode()  # here, where a newline is between bodies, none lends half a character to the next
-    heads, _, rests = zip(*[body.partition(_TEXT) for body in bodies], strict=True)
-    texts, ends, tails = zip(*[rest.rpartition(_END) for rest in rests], strict=True)
-    numbers, _, keys = zip(*[head.partition(b',"ts":') for head in heads], strict=True)
-    marks = _marks(keys, ends)
-    names, offsets, lengths = _srcs(tails, marks)
+    marks, texts, offsets, lengths = read(first, bodies)
     where = [at for at, mark in enumerate(marks) if mark is None]
     events = dict(zip(where, loads_many([(bodies[at].decode(), b"") for at in where]), strict=True))
+    streams = [mark and mark[1] for mark in marks]
     for at, event in events.items():
+        if event.seq != first + at:
+            return None
         if event.src is not None:
-            names[at], offsets[at], lengths[at] = event.src
-    parts = list(_parts(first, marks, texts, events, alone=b"\\" + _END in whole))
+            streams[at], offsets[at], lengths[at] = event.src
+    parts = list(_parts(first, marks, texts, events))
     began = _began(parts)
-    if began is None or not _numbered(first, list(numbers), events):
+    if began is None:
         return None
-    places = _places(first, names, offsets, lengths)
+    places = _places(first, streams, offsets, lengths)
     return Stretch(first, first + len(bodies) - 1, before, digest, began, parts[-1].t, parts, places)
 
 
-def _marks(keys: Sequence[bytes], ends: Sequence[bytes]) -> list[_Mark | None]:
-    """Message, wall clock time and time of each; None for what does not read as a piece of text."""
-    marks: list[_Mark | None] = []
-    for key, same in groupby(keys):
-        found = _HEAD.fullmatch(key)
-        mark = None if found is None else (found[3].decode(), found[1].decode(), float(found[2]))
-        marks += [mark] * len(list(same))
-    if ends.count(_END) != len(ends):
-        marks = [mark if end else None for mark, end in zip(marks, ends, strict=True)]
-    return marks
-
-
-def _srcs(tails: Sequence[bytes], marks: list[_Mark | None]) -> tuple[list[str | None], list[int], list[int | None]]:
-    """Streams, offsets and lengths of the marked ones. Whose place does not read as one loses its mark."""
-    from pydantic_core import from_json  # as in `loads_many`
-
-    lengths: list[int | None] = [None] * len(tails)
-    mine = [at for at, mark in enumerate(marks) if mark is not None]
-    first = _PLACE.fullmatch(tails[mine[0]]) if mine else None
-    starts = _between(first[1], [tails[at] for at in mine]) if first is not None else None
-    if first is not None and starts is not None:  # as it nearly always is
-        offsets = list(from_json(b"[" + b",".join(starts) + b"]"))
-        names: list[str | None] = [first[2].decode()] * len(tails)
-        for at, mark in enumerate(marks) if len(mine) < len(tails) else ():
-            if mark is None:
-                names[at] = None
-                offsets.insert(at, 0)
-        return names, offsets, lengths
-    names, offsets = [None] * len(tails), [0] * len(tails)
-    for at in mine:
-        place = _PLACE.fullmatch(tails[at])
-        if place is None:
-            marks[at] = None
-        else:
-            names[at], offsets[at] = place[2].decode(), int(place[3])
-            lengths[at] = None if place[4] is None else int(place[4])
-    return names, offsets, lengths
-
-
-def _between(before: bytes, tails: Sequence[bytes]) -> list[bytes] | None:
-    """The digits in tails that have these bytes before them, two braces behind them and nothing else; None if not all.
-
-    Split at what is between two of them, and put together from that again, there are as many as there are tails.
-    """
-    together = b"\n".join(tails)
-    if not together.startswith(before) or not together.endswith(b"}}"):
-        return None
-    starts = together[len(before) : -2].split(b"}}\n" + before)
-    return starts if len(starts) == len(tails) and b"".join(starts).isdigit() else None
-
-
-def _numbered(first: int, numbers: list[bytes], events: Mapping[int, Event]) -> bool:
-    """Whether they bear the numbers from `first` on, and are written in the right way."""
-    for at, event in events.items():
-        numbers[at] = b'{"seq":%d' % event.seq
-    expected = str(list(range(first, first + len(numbers))))[1:-1].replace(", ", ',{"seq":')
-    return b",".join(numbers) == b'{"seq":' + expected.encode()
-
-
 def _parts(
-    first: int, marks: Sequence[_Mark | None], texts: Sequence[bytes], events: Mapping[int, Event], *, alone: bool
+    first: int, marks: Sequence[Mark | None], texts: Sequence[str], events: Mapping[int, Event]
 ) -> Iterator[Event | Pieces]:
     """The events, pieces of one message put together."""
     start = at = 0
-    last: _Mark | None = None
+    last: Mark | None = None
     moments: list[Moment] = []
     for mark, same in groupby(marks):
         count = len(list(same))
         if last is not None and (mark is None or mark[0] != last[0]):
-            yield Pieces(last[0], _text(texts[start:at], alone=alone), first + at - 1, *last[1:], moments)
+            yield Pieces(last[0], "".join(texts[start:at]), first + at - 1, *last[2:], moments)
             moments = []
         if mark is None:
             yield from [events[each] for each in range(at, at + count)]
         else:
             start = start if moments else at
-            moments.append((mark[2], False, count, first + at))
+            moments.append((mark[3], False, count, first + at))
         last = mark
         at += count
     if last is not None:
-        yield Pieces(last[0], _text(texts[start:at], alone=alone), first + at - 1, *last[1:], moments)
-
-
-def _text(texts: Sequence[bytes], *, alone: bool) -> str:
-    """The text of pieces as they stand in JSON strings. Raises ValueError when one of them cannot stand there."""
-    from pydantic_core import from_json  # as in `loads_many`
-
-    together = b"".join(texts)
-    if alone or b"\\u" in together:  # only these two reach over the end of a piece
-        return "".join([from_json(b'"' + text + b'"') for text in texts])
-    return str(from_json(b'"' + together + b'"'))
+        yield Pieces(last[0], "".join(texts[start:at]), first + at - 1, *last[2:], moments)
 
 
 def _began(parts: Iterable[Event | Pieces]) -> float | None:

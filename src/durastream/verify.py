@@ -22,7 +22,7 @@ from durastream.rules.visibility import visibility
 from durastream.state import RunState, fork, summary
 from durastream.stretch import Pieces, Places, Stretch, joined
 
-__all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "verify"]
+__all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "summed", "verify"]
 
 _CUTS = 16
 _ALL_CUTS = 2000
@@ -59,6 +59,8 @@ class Kept(NamedTuple):
 
     drafts: Mapping[str, str] | Iterable[tuple[str, str]] | None = None
     """Pieces of the text of each message, in order, those of one message together."""
+    sums: Mapping[str, tuple[int, str]] | None = None
+    """What `summed` gives of the drafts, where it is known already."""
     raw: Mapping[str, tuple[int, str]] | None = None
     """Length and SHA-256 (hex) of the bytes of each stream."""
     artifacts: Mapping[str, tuple[int, str] | None] | None = None
@@ -223,7 +225,7 @@ class Checker:
         self.findings += self._placed(found, again)
         for seq, told, mine in self._packets:
             self._compare_packet(told, mine, seq)
-        self._compare_drafts(kept.drafts)
+        self._compare_drafts(kept)
         if self._coverage or kept.raw is not None:
             self._compare_raw(kept.raw or {})
         if self._joined is not None:
@@ -303,24 +305,21 @@ class Checker:
         hashes = f"sha256 {str(folded.get('sha256'))[:12]}… and {str(told.get('sha256'))[:12]}…"
         self.found("answer-differs", f"the final answer differs from the stream{where} ({lengths}; {hashes})", seq)
 
-    def _compare_drafts(self, drafts: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> None:
-        if drafts is None:
+    def _compare_drafts(self, kept: Kept) -> None:
+        if kept.drafts is None and kept.sums is None:
             return
-        sums: dict[str, tuple[int, Any]] = {}
         try:
-            for message_id, text in drafts.items() if isinstance(drafts, Mapping) else drafts:
-                length, digest = sums.get(message_id) or (0, hashlib.sha256())
-                digest.update(text.encode("utf-8", "replace"))
-                sums[message_id] = (length + len(text), digest)
+            drafts = kept.drafts if kept.drafts is not None else ()
+            sums = kept.sums if kept.sums is not None else summed(drafts)
         except RecordingError as error:
             self.found("draft", str(error))
             return
         messages = {**self.state.messages, "#reasoning": self.state.reasoning}
         for message_id in sorted(messages.keys() | sums.keys()):
             message = messages.get(message_id)
-            length, digest = sums.get(message_id) or (0, hashlib.sha256())
+            length, sha256 = sums.get(message_id) or (0, hashlib.sha256().hexdigest())
             streamed = message.length if message is not None else 0
-            if length != streamed or (message is not None and digest.hexdigest() != message.sha256()):
+            if length != streamed or (message is not None and sha256 != message.sha256()):
                 lengths = f"{length} characters kept, {streamed} streamed"
                 self.found("draft", f"the stored draft of {message_id!r} differs from its events ({lengths})")
 
@@ -363,6 +362,16 @@ def _ended(packet: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _brief(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def summed(drafts: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, tuple[int, str]]:
+    """Length in characters and SHA-256 (hex) of each draft. Raises RecordingError when one cannot be read."""
+    sums: dict[str, tuple[int, Any]] = {}
+    for message_id, text in drafts.items() if isinstance(drafts, Mapping) else drafts:
+        length, digest = sums.get(message_id) or (0, hashlib.sha256())
+        digest.update(text.encode("utf-8", "replace"))
+        sums[message_id] = (length + len(text), digest)
+    return {message_id: (length, digest.hexdigest()) for message_id, (length, digest) in sums.items()}
 
 
 def cut_points(last: int) -> list[int]:

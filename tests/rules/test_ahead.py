@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from durastream import ahead, checking
 from durastream.events import Pending, Src, genesis
 from durastream.ledger import Ledger
 from durastream.rules.policy import Settings
-from durastream.stores import RunInfo
+from durastream.stores import RawChunk, RunInfo
+from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.sqlite import SqliteReader, SqliteWriter
-from durastream.verify import Report
+from durastream.verify import Report, summed
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="a second process is started on Linux only"),
@@ -101,6 +103,21 @@ def test_two_processes_take_what_they_make_of_a_recording_that_holds(
     assert sum(taken) >= 6, "of thirteen stretches; those where states are compared are not asked for"
 
 
+def test_a_second_process_adds_up_the_drafts_and_one_that_cannot_says_nothing(original: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copy(original, tmp_path / f"{RUN}.db"))
+    with contextlib.closing(sqlite3.connect(broken)) as db, db:
+        db.execute("update message_chunks set text = x'00' where chunk = 3")
+    for path in (original, broken):
+        reader = SqliteReader(str(path))
+        helper = ahead.start(reader, 800)
+        assert helper is not None
+        found = helper.sums()
+        helper.close()
+        assert found == (summed(reader.draft_pieces()) if path == original else None)
+        reader.close()
+    assert "draft" in {finding.code for finding in judged(broken, 2).findings}
+
+
 def body(db: sqlite3.Connection, seq: int, edit: Callable[[str], str]) -> None:
     (text,) = db.execute("select body from log where seq = ?", (seq,)).fetchone()
     db.execute("update log set body = ? where seq = ?", (edit(text), seq))
@@ -161,6 +178,80 @@ def test_what_is_found_is_the_same_event_by_event_in_stretches_and_by_two_proces
     assert told <= found, told - found
 
 
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The same as JSON Lines, with the raw bytes of one stream between."""
+    path = tmp_path_factory.mktemp("store") / f"{RUN}.jsonl"
+    info = RunInfo(RUN, None, {}, ["agent"], "/", "2026-11-23T06:00:00.000000Z")
+    writer = JsonlWriter.create(str(path), info)
+    ledger = Ledger(writer)
+    start = {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}
+    ledger.append([Pending("run.started", start, json.dumps(start, separators=(",", ":")))], (info.started_at, 0.0))
+    told, data = list(pendings()), zlib.compress(b"x\n" * 50)
+    for at in range(0, len(told), 50):
+        raw = [RawChunk("stderr", 2 * at, 100, data)] if at % 100 == 0 else []
+        ledger.append(told[at : at + 50], (info.started_at, at / 100), raw=raw)
+    writer.close()
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def judged_lines(path: Path) -> Report:
+    reader = JsonlReader(str(path))
+    try:
+        return checking.check(reader, Settings().policy({}, {"severity": "info"}))
+    finally:
+        reader.close()
+
+
+def test_json_lines_are_read_in_stretches(lines: list[bytes], tmp_path: Path) -> None:
+    path = tmp_path / f"{RUN}.jsonl"
+    path.write_bytes(b"".join(lines))
+    reader = JsonlReader(str(path))
+    events = JsonlReader(str(path)).read(0, 2000)
+    found = []
+    while rows := reader.rows(len(found), 100):
+        found += rows
+    assert len(found) == 800, "and one that is less than a hundred"
+    assert found == [(event.body.encode(), event.hash) for event in events[:800]]
+    assert reader.read(len(found)) == events[800:]
+    assert reader.rows(100, 100) == [], "it stands where it has read to"
+    assert [event.seq for event in reader.read(99, 1)] == [100]
+    assert reader.rows(100, 100) == found[100:200]
+
+
+def test_json_lines_are_judged_the_same_line_by_line_and_in_stretches(
+    lines: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(20261125)
+    path = tmp_path / f"{RUN}.jsonl"
+    found = set()
+    for number in range(40):
+        edited, at = list(lines), dice.randrange(1, len(lines))
+        raw = [at for at, line in enumerate(lines) if line.startswith(b'{"raw"')]
+        if number % 6 == 0:
+            at = dice.choice(raw)
+        match number % 5:
+            case 0:
+                edited[at] = edited[at][:-1][: dice.randrange(len(edited[at]))] + b"\n"
+            case 1:
+                edited[at : at + 2] = reversed(edited[at : at + 2])
+            case 2:
+                edited.insert(at, dice.choice([edited[at], b"\n", b"{}\n", b'{"raw":"stderr"}\n']))
+            case 3:
+                place = dice.randrange(len(edited[at]) - 1)
+                byte = edited[at][place : place + 1]
+                edited[at] = edited[at][:place] + (byte.upper() if number % 2 else b"0") + edited[at][place + 1 :]
+            case _:
+                del edited[at]
+        path.write_bytes(b"".join(edited))
+        together = judged_lines(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(checking, "_FEW", 5000)
+            assert together == judged_lines(path), (number, at)
+        found |= {finding.code for finding in together.findings}
+    assert {"hash-chain", "seq-gap", "unreadable"} <= found, found
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -176,6 +267,7 @@ def test_a_second_process_that_is_killed_is_done_without_and_leaves_nothing(orig
     os.kill(helper.pid, signal.SIGKILL)
     made = [helper.take(turn * SMALL + 1) for turn in range(12)]
     assert made[-1] is None
+    assert helper.sums() is None
     checker = checking.Checker(RUN)
     checking._read(reader, checker, helper)
     assert checker.seq == reader.head().seq

@@ -16,7 +16,8 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 from durastream.errors import (
     TOO_BIG,
@@ -270,11 +271,9 @@ class JsonlReader:
                 raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
         return self._fd
 
-    def scan(self, only: bytes = b"") -> Iterator[Event | RawChunk]:
-        """Everything from where reading stands, in file order; or the lines that begin so."""
+    def scan(self) -> Iterator[Event | RawChunk]:
+        """Everything from where reading stands, in file order."""
         for count, line in enumerate(self._lines()):
-            if not line.startswith(only):
-                continue
             try:
                 entry = _entry(line, many=count > _FEW)
             except _UNREADABLE:
@@ -285,9 +284,12 @@ class JsonlReader:
             self.whole = max(self.whole, self._at)
             if isinstance(entry, Event):
                 self._seq = entry.seq
-                if entry.seq - self._places[-1][0] >= _APART:
-                    self._places.append((entry.seq, self._at, self._line))
+                self._note_place()
             yield entry
+
+    def _note_place(self) -> None:
+        if self._seq - self._places[-1][0] >= _APART:
+            self._places.append((self._seq, self._at, self._line))
 
     def _rewind(self, after: int) -> None:
         """Stand where reading was once, at or before an event."""
@@ -343,7 +345,33 @@ class JsonlReader:
         return found
 
     def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
-        return []
+        if after < self._seq:
+            self._rewind(after)
+        if self._seq != after:
+            return []
+        lines = self._many(limit)
+        try:
+            rows = _rows(after, lines) if lines else []
+        except _UNREADABLE:
+            rows = []
+        if rows:
+            self._seq, self._at = after + limit, self._at + sum(map(len, lines)) + len(lines)
+            self._line += len(lines)
+            self._note_place()
+        return rows
+
+    def _many(self, events: int) -> list[bytes]:
+        """The next lines up to so many events, at once; none when there are fewer. Reading stands where it did."""
+        fd, at, rest = self._open(), self._at, b""
+        lines: list[bytes] = []
+        end = events
+        while len(lines) < end and len(rest) < _LONGEST and (piece := os.pread(fd, _PIECE // 4, at)):
+            at += len(piece)
+            *more, rest = (rest + piece).split(b"\n")
+            for place, line in enumerate(more, len(lines)):
+                end += place < end and line.startswith(_RAW)
+            lines += more
+        return lines[:end] if len(lines) >= end else []
 
     def state(self, upto: int | None = None) -> RunState:
         return self.forward(RunState(), upto)
@@ -388,12 +416,11 @@ class JsonlReader:
         raise Damaged(f"{self.path} keeps no snapshots")
 
     def raw(self, stream: str) -> Iterator[bytes]:
-        reader = JsonlReader(self.path)  # with a position of its own: whoever reads on meanwhile is not disturbed
-        chunks = (entry for entry in reader.scan(only=_RAW) if isinstance(entry, RawChunk) and entry.stream == stream)
         try:
-            yield from pieces(chunks, self.path)
-        finally:
-            reader.close()
+            with open(self.path, "rb") as file:  # with a place of its own: whoever reads on meanwhile is not disturbed
+                yield from pieces(_raw_chunks(file, stream), self.path)
+        except OSError as error:
+            raise NotARecording(f"cannot read {self.path}: {error.strerror}") from error
 
     def close(self) -> None:
         if self._fd is not None:
@@ -412,6 +439,44 @@ def _entry(line: bytes, *, many: bool = False) -> Event | RawChunk:
     digest = parse_hash(text[cut + len(_HASH) - len("sha256:") : -2])
     body = text[:cut] + "}"
     return loads_many([(body, digest)])[0] if many else loads(body, digest)
+
+
+def _rows(after: int, lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Body and hash of the events in many lines; none when they are not those behind an event.
+
+    Raises what a line raises that cannot be read.
+    """
+    for line in lines:
+        if line.startswith(_RAW):
+            _raw_chunk(json.loads(line))
+    lines = [line for line in lines if not line.startswith(_RAW)]
+    around, start = (_HASH + '"}').encode(), len(_HASH)
+    ends = [line[-_HASH_LENGTH:] for line in lines]
+    digits = b"".join([end[start:-2] for end in ends]).decode()
+    hashes = bytes.fromhex(digits)
+    if hashes.hex() != digits or [end[:start] + end[-2:] for end in ends] != [around] * len(ends):
+        return []
+    bodies = [line[:-_HASH_LENGTH] + b"}" for line in lines]
+    for body, seq in ((bodies[0], after + 1), (bodies[-1], after + len(lines))):
+        if not body.startswith(b'{"seq":%d,' % seq):
+            return []
+    return [(body, hashes[at : at + 32]) for body, at in zip(bodies, range(0, len(hashes), 32), strict=True)]
+
+
+def _raw_chunks(file: BinaryIO, stream: str) -> Iterator[RawChunk]:
+    """What is kept of a stream. A newline is always the end of a line, so the others need not be looked at."""
+    rest, mark = b"", b"\n" + _RAW
+    while piece := file.read(_PIECE):
+        lines = rest + piece
+        at = 0
+        while (start := lines.find(mark, at)) >= 0 and (at := lines.find(b"\n", start + 1)) >= 0:
+            with suppress(*_UNREADABLE):
+                raw = json.loads(lines[start + 1 : at])
+                if raw["raw"] == stream:
+                    yield _raw_chunk(raw)
+        rest = lines[start:] if start >= 0 else lines[-len(mark) :]
+        if len(rest) > _LONGEST:
+            raise Damaged(f"{file.name}: a line is longer than {_LONGEST >> 20} MiB")
 
 
 def _raw_chunk(raw: dict[str, Any]) -> RawChunk:

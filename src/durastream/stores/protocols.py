@@ -160,8 +160,8 @@ class Reader(Protocol):
     def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
         """The events from `after` + 1 on as they are stored: UTF-8 of the body, hash as it is kept.
 
-        They have these numbers in the file, at most `limit` and without a gap. Empty where that is not known without
-        looking closer, which `read` does.
+        At most `limit`, and without a gap as far as that can be told without reading their bodies. Empty where more has
+        to be looked at, which `read` does.
         """
 
     def events_of(self, type_: str, after: int, upto: int) -> list[Event]:

@@ -8,7 +8,6 @@ and read in short statements; nobody opens the file by hand while its writer liv
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import sqlite3
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from durastream.collector import uncollected
 from durastream.errors import (
     Damaged,
     NewerFormat,
@@ -469,11 +469,11 @@ class SqliteReader:
 
     def state(self, upto: int | None = None) -> RunState:
         upto = self.head().seq if upto is None else upto
-        with _uncollected():
+        with uncollected():
             return self._onward(self._at_snapshot(upto), upto)
 
     def forward(self, state: RunState, upto: int) -> RunState:
-        with _uncollected():
+        with uncollected():
             return self._onward(state, upto)
 
     def _onward(self, state: RunState, upto: int) -> RunState:
@@ -731,19 +731,6 @@ class _Kept:
         if len(self._end) < count:
             self._end = self.text()
         return self._end
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Ten thousand steps come to be and none goes: the collector would look at them again and again, for an eighth of
-    the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _open_to_read(path: str) -> sqlite3.Connection:
