@@ -1,4 +1,4 @@
-"""Holds a run to its limits when its supervisor was killed: then the recorder is the only one left who can."""
+"""Ends a run whose supervisor was killed, when somebody asks for it or a limit is reached: nobody else can then."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from durastream.control import GRACE, Requests
 from durastream.spool import Spool
-from durastream.supervisor import GRACE, beyond, stop_all
+from durastream.supervisor import beyond, stop_all
 
 __all__ = ["Deputy"]
 
@@ -23,35 +24,44 @@ class Deputy:
         self._spool = spool
         self._limits = limits
         self._began = began
+        self._requests = Requests(spool)
+        self._looked = False
+        self._by: set[str] = set()
         self._kill_at = math.inf
-        self._asked = False
 
-    def look(self, *, told: bool) -> None:
-        """To be called now and then while the agent lives and its supervisor does not. `told` is whether the log has
-        it that the run is to end. Asks once, as a supervisor does, and ends what does not listen."""
-        now = time.monotonic()
-        if self._asked:
-            if now >= self._kill_at:
-                self._signal(signal.SIGKILL)
-                self._kill_at = now + GRACE
-            return
+    def look(self) -> None:
+        """To be called now and then while the agent lives and its supervisor does not. Carries out what was asked for,
+        as a supervisor does, and asks for the end of what is beyond its limits, once."""
+        self._obey()
         by = beyond(self._spool, self._limits, self._began)
-        if by is not None:
-            self._asked = True
-            self._kill_at = now + GRACE
-            if not told:
-                self._spool.request(act="cancel", by=by, grace=GRACE)
-            self._signal(signal.SIGTERM)
+        if by is not None and by not in self._by:
+            self._spool.request(act="cancel", by=by, grace=GRACE)
+            self._obey()
+        if time.monotonic() >= self._kill_at:
+            self._signal(signal.SIGKILL)
+            self._kill_at = time.monotonic() + GRACE
 
     def agent_gone(self) -> None:
-        """End what an agent left behind that was ended here."""
-        if self._asked:
+        """End what an agent left behind whose end was asked for."""
+        self._obey()
+        if self._by:
             stop_all(self._spool.run_id, gently=False)
+
+    def _obey(self) -> None:
+        """Send what is asked for. What was there at the first look may have been sent by the supervisor: a second
+        Ctrl-C would mean something else, a second SIGTERM of the same cancel does not."""
+        first, self._looked = not self._looked, True
+        for number, by, grace in self._requests.new():
+            if grace is not None:
+                self._by.add(by)
+                self._kill_at = time.monotonic() + grace
+            if grace is not None or not first:
+                self._signal(number)
 
     def _signal(self, number: int) -> None:
         agent = self._spool.read_json("agent.json") or {}
         if not self._spool.agent_alive():  # its pid may be somebody else's by now
             return
-        for each in (number, signal.SIGCONT):
+        for each in (number, *([signal.SIGCONT] if number == signal.SIGTERM else [])):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(int(agent["pid"]), each)

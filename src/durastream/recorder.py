@@ -265,7 +265,7 @@ class Recorder:
             supervised = spool.held("supervisor")
             lives = supervised or spool.agent_alive()
             if lives and not supervised:
-                self._deputy.look(told=self.state.cancel is not None)
+                self._deputy.look()
             if (lives or spool.held("terminal")) and spool.exists():
                 return False
             self._deputy.agent_gone()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import json
 import math
 import os
 import select
@@ -20,11 +19,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from durastream.control import GRACE, Requests
 from durastream.errors import StoreError
 from durastream.spool import STREAMS, Spool, boot_id, process_token, sign
 from durastream.terminal import Terminal
 
-__all__ = ["GIVE_UP", "GRACE", "RETRY", "beyond", "launch", "spawn_recorder", "stop_all"]
+__all__ = ["GIVE_UP", "RETRY", "beyond", "launch", "spawn_recorder", "stop_all"]
 
 RETRY = 75
 """Exit code of a recorder that could not store now and asks to be started again (EX_TEMPFAIL)."""
@@ -33,9 +33,6 @@ GIVE_UP = 78
 """Exit code of a recorder for which starting again is no use (EX_CONFIG)."""
 
 _RECORDER = "durastream.recorder"  # it stands above this module, and is not imported by it
-
-GRACE = 10.0
-"""Seconds that an agent has between SIGTERM and SIGKILL, unless something else is asked for."""
 
 _TICK = 0.1
 _LATE_PATIENCE = 20
@@ -129,8 +126,7 @@ class _Supervisor:
         self.copied = size is None
         self.agent = 0
         self.recorder = 0
-        self.control_read = 0
-        self.control_rest = b""
+        self.requests = Requests(spool)
         self.sent: list[dict[str, str]] = []
         self.limits = spool.meta()
         self.began = time.monotonic()
@@ -252,21 +248,10 @@ class _Supervisor:
 
     def _obey(self) -> None:
         """Carry out what was asked for in the control file since the last look."""
-        if self.spool.size("control") > self.control_read:
-            with open(self.spool.file("control"), "rb") as file:
-                file.seek(self.control_read)
-                new = file.read()
-            self.control_read += len(new)
-            *lines, self.control_rest = (self.control_rest + new).split(b"\n")
-            for line in lines:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    request = json.loads(line)
-                    if request["act"] == "cancel":
-                        grace = float(request.get("grace", GRACE))
-                        self._signal(signal.SIGTERM, str(request.get("by", "cancel")))
-                        self.kill_at = time.monotonic() + grace
-                    elif request["act"] == "signal":
-                        self._signal(signal.Signals[request["signal"]], str(request.get("by", "signal")))
+        for number, by, grace in self.requests.new():
+            self._signal(number, by)
+            if grace is not None:
+                self.kill_at = time.monotonic() + grace
         if self.kill_at is not None and not self.ended and time.monotonic() >= self.kill_at:
             self._signal(signal.SIGKILL, "cancel")
             self.kill_at = time.monotonic() + GRACE

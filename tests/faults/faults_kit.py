@@ -266,13 +266,13 @@ def _raw(reader: Reader) -> dict[str, bytes]:
     """The raw bytes of all streams; of JSON Lines in one pass, for each stream by itself reads the whole file."""
     if not isinstance(reader, JsonlReader):
         return {stream: b"".join(reader.raw(stream)) for stream in STREAMS}
-    found = dict.fromkeys(STREAMS, b"")
+    found: dict[str, list[bytes]] = {stream: [] for stream in STREAMS}
     with open(reader.path, "rb") as file:
         for line in file:
             if line.startswith(b'{"raw":'):
                 kept = json.loads(line)
-                found[kept["raw"]] += zlib.decompress(base64.b64decode(kept["zlib"]))
-    return found
+                found[kept["raw"]].append(zlib.decompress(base64.b64decode(kept["zlib"])))
+    return {stream: b"".join(pieces) for stream, pieces in found.items()}
 
 
 def same_bytes(found: Recording, wrote: Written) -> None:

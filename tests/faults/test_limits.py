@@ -77,7 +77,7 @@ def test_who_takes_up_a_run_that_everybody_left_holds_it_to_its_limits(box: Box)
 def test_what_does_not_listen_is_killed_without_a_supervisor_too(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patched(monkeypatch, tmp_path, "from durastream import supervisor\nsupervisor.GRACE = 0.2\n")
+    patched(monkeypatch, tmp_path, "from durastream import control\ncontrol.GRACE = 0.2\n")
     gate = tmp_path / "gate"
     script = f"trap '' TERM; while [ ! -e {gate} ]; do sleep 0.01; done; echo ready; while :; do sleep 0.05; done"
     live = box.detach("sh", "-c", script, options=("--max-bytes", "1"))

@@ -23,6 +23,7 @@ from faults_kit import (
     written,
 )
 
+from durastream.deputy import Deputy
 from durastream.recorder import recover
 from durastream.spool import Spool, process_token, spools
 from durastream.supervisor import launch
@@ -167,6 +168,72 @@ def test_a_recovery_that_is_killed_again_and_again_is_taken_up_by_the_next(box: 
     if spool.exists():
         assert box.cli("recover").code == 0
     box.whole(spool.run_id, wrote)
+
+
+def test_cancel_ends_an_agent_whose_supervisor_was_killed_and_what_it_started(box: Box) -> None:
+    live = box.detach("sh", "-c", "setsid sleep 60 & echo $!; wait")
+    live.reaches(3)
+    left = int(eventually(lambda: Path(live.spool.file("stdout")).read_text().strip(), "the pid of its child"))
+    agent, recorder = live.agent, live.pid("recorder")
+    stop(live.pid("supervisor"))
+    eventually(lambda: not live.spool.held("supervisor"), "the supervisor to be gone")
+    result = box.cli("cancel", live.run_id)
+    assert result.code == 0, result
+    assert "has lost its supervisor" in result.err
+    assert f"{live.run_id} unknown" in result.err
+    found = box.look(live.run_id)
+    assert [data["by"] for data in found.of("run.cancel_requested")] == ["cancel"]
+    assert found.warnings == [SEEN_NOT]
+    assert not found.of("run.resumed"), f"recorder {recorder} did it"
+    assert process_token(agent) is None
+    assert process_token(left) is None
+
+
+def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_does_not_end(box: Box) -> None:
+    script = "trap 'echo got' USR1; trap '' TERM; echo ready; while :; do sleep 0.02; done"
+    live = box.detach("sh", "-c", script)
+    wrote = Path(live.spool.file("stdout"))
+    live.reaches(2)
+    eventually(wrote.read_text, "the agent to be ready")
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")
+    eventually(lambda: wrote.read_text() == "ready\ngot\n", "the first signal")
+    stop(live.pid("supervisor"))
+    last = live.pid("recorder")
+    stop(last)
+    eventually(lambda: not live.spool.alive(), "both to be gone")
+    assert "a new recorder goes on" in box.cli("recover", live.run_id).err
+    live.pid("recorder", other_than=last)
+    deputed = time.monotonic()
+    while wrote.read_text().count("got") < 2:  # what is asked for before its first look it takes for sent
+        assert time.monotonic() < deputed + 30
+        live.spool.request(act="signal", signal="SIGUSR1", by="me")
+        time.sleep(0.3)
+    stop(live.pid("recorder"))
+    eventually(lambda: not live.spool.alive(), "it to be gone too")
+    agent, sent = live.agent, wrote.read_text()
+    result = box.cli("cancel", live.run_id, "--grace", "0.3")
+    assert result.code == 0, result
+    assert process_token(agent) is None
+    found = box.look(live.run_id)
+    assert found.raw["stdout"].decode() == sent, "no signal was sent again"
+    assert [data["by"] for data in found.of("run.cancel_requested") if data["by"] != "me"] == ["cancel"]
+    assert found.end["status"] == "unknown"
+
+
+def test_a_deputy_signals_nobody_who_only_has_the_pid_of_the_agent(box: Box) -> None:
+    spool = prepared(box, written(0), exit_code=None)
+    spool.request(act="cancel", by="cancel", grace=0)
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        try:
+            token = process_token(child.pid)
+            for known, code in (("1", None), (token, -signal.SIGTERM)):
+                spool.write_json("agent.json", {"pid": child.pid, "token": known, "boot_id": _boot()})
+                Deputy(spool, {}, time.monotonic()).look()
+                if code is not None:
+                    assert child.wait(10) in (code, -signal.SIGKILL)
+                assert child.poll() is None or code is not None
+        finally:
+            child.kill()
 
 
 def test_a_run_that_is_just_beginning_is_not_taken_for_orphaned(box: Box) -> None:

@@ -46,24 +46,25 @@ def cancel(store: FolderStore, ref: str, grace: float) -> int:
         raise UsageError(f"--grace {grace}: a number of seconds")
     found = find(store, ref)
     spool = Spool(found.store or store.folder, found.run_id)
+    supervised = spool.held("supervisor")
+    if not supervised and not spool.agent_alive():
+        return _over(spool, found.path)
     try:
-        if not spool.held("supervisor"):
-            return _not_to_cancel(spool, found.path)
         spool.request(act="cancel", by="cancel", grace=grace)
     except FileNotFoundError:  # it ended just now
-        return _not_to_cancel(spool, found.path)
+        return _over(spool, found.path)
+    if not supervised:
+        say(f"run {found.run_id} has lost its supervisor: its recorder ends the agent, and nobody sees how it ends")
+        if not spool.held("recorder"):
+            spawn_recorder(spool)
     deadline = time.monotonic() + grace + 30
-    while spool.alive() and time.monotonic() < deadline:
+    while (spool.alive() or spool.agent_alive()) and time.monotonic() < deadline:
         time.sleep(0.02)
     say(f"{found.run_id} {FolderStore(spool.store).info(found.run_id).status}")
     return 0
 
 
-def _not_to_cancel(spool: Spool, path: str | None) -> int:
-    if spool.agent_alive():
-        raise DurastreamError(
-            f"run {spool.run_id} has lost its supervisor: end its agent by hand, then durastream recover {spool.run_id}"
-        )
+def _over(spool: Spool, path: str | None) -> int:
     info = open_reader(path).info() if path is not None else FolderStore(spool.store).info(spool.run_id)
     say(f"run {spool.run_id} is over: {info.status}")
     return 1

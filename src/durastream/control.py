@@ -1,0 +1,60 @@
+"""What is asked of a run while it goes on: the requests in the file `control` of its spool, each read once, in order.
+
+Standard library only: the supervisor reads with it, and the recorder when the supervisor was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from durastream.spool import Spool
+
+__all__ = ["GRACE", "Asked", "Requests"]
+
+GRACE = 10.0
+"""Seconds that an agent has between SIGTERM and SIGKILL, unless something else is asked for."""
+
+
+class Asked(NamedTuple):
+    """A signal that is to be sent to the agent; with `grace`, the seconds until it is to be killed."""
+
+    signal: int
+    by: str
+    grace: float | None
+
+
+class Requests:
+    """Those of one run, from the first on."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._read = 0
+        self._rest = b""
+
+    def new(self) -> Iterator[Asked]:
+        """Those that came since the last look. What is no request, or none to signal, is passed over."""
+        if self._spool.size("control") <= self._read:
+            return
+        with open(self._spool.file("control"), "rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        self._read += len(new)
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            asked = None
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                asked = _asked(json.loads(line))
+            if asked is not None:
+                yield asked
+
+
+def _asked(request: dict[str, Any]) -> Asked | None:
+    if request["act"] == "cancel":
+        return Asked(signal.SIGTERM, str(request.get("by", "cancel")), float(request.get("grace", GRACE)))
+    if request["act"] == "signal":
+        return Asked(signal.Signals[request["signal"]], str(request.get("by", "signal")), None)
+    return None
