@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from typing import Annotated, Any
 
 import typer
@@ -92,16 +92,25 @@ app.command("init")(keep.init_command)
 
 def main(words: list[str]) -> int:
     """Run a command line; returns the exit code. Words that are off become a line on stderr, other errors come out."""
-    command: Callable[..., Any] = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     if not words and listing.to_be_watched(attached_store(None)):
         words = ["list", "--watch"]
     try:
         return _code(command(words or ["--help"], prog_name="durastream", standalone_mode=False))
     except _Mistake as error:
-        say(_mistake(error))
+        say(
+            _to_record(words[0])
+            if words and words[0] not in command.commands and shutil.which(words[0])
+            else _mistake(error)
+        )
         return 2
     except typer.Abort:
         return 130
+
+
+def _to_record(program: str) -> str:
+    """What to type for who left out `run`."""
+    return f"no such command {program!r}: to record that program: durastream run -- {program}"
 
 
 def _mistake(error: Any) -> str:

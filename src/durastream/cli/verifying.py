@@ -16,7 +16,7 @@ from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.ending import say
 from durastream.cli.launch import current_folder
 from durastream.configuration import find_settings
-from durastream.errors import RecordingError, RunNotFound, UsageError
+from durastream.errors import DurastreamError, RecordingError, RunNotFound, UsageError
 from durastream.reports.document import report_fields, rule_fields
 from durastream.reports.junit import Checked, junit
 from durastream.reports.sarif import sarif
@@ -69,7 +69,7 @@ def verify(
     if all_runs:
         refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
         if not refs:
-            raise RunNotFound(f"no runs in {store.folder}: nothing was verified")
+            raise RunNotFound(f"{store.nothing()}: nothing was verified")
     checked = []
     for ref in refs if all_runs else refs or ["latest"]:
         try:
@@ -81,9 +81,9 @@ def verify(
             say(str(error))
         checked.append(one)
         _put(one, as_json=output.as_json, with_seal=len(refs) < 2)
-    for path, text in ((output.junit, junit), (output.sarif, sarif)):
+    for option, path, text in (("--junit", output.junit, junit), ("--sarif", output.sarif, sarif)):
         if path is not None:
-            _write(path, text(checked))
+            _write(option, path, text(checked))
     return max((_code(each) for each in checked), default=0)
 
 
@@ -139,9 +139,12 @@ def _width() -> int:
     return shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
 
 
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+def _write(option: str, path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DurastreamError(f"{option} {path}: {error.strerror}: the report was not written") from error
 
 
 def list_rules(code: str | None, *, as_json: bool) -> int:

@@ -13,7 +13,7 @@ from durastream.cli import raw
 from durastream.cli.common import open_found
 from durastream.cli.signals import Interrupts
 from durastream.errors import RecordingError, UsageError
-from durastream.events import Event, show_hash
+from durastream.events import Event
 from durastream.follow import follow, read_all, wait_for_reader
 from durastream.replay import Position, pace
 from durastream.spool import Spool
@@ -142,7 +142,7 @@ def attach(
         return raw.attach(reader, spool)
     ended = state.completed is not None
     if ended and view == "live":
-        _print_end(state, found.run_id, reader)
+        _print_end(state, found.run_id)
         return state, False
     if view == "live" and _on_terminal(reader, spool):
         left = show_terminal(follow(reader, spool, after), state, keyboard=None if read_only else _keyboard(spool))
@@ -170,14 +170,13 @@ def _start(start: str, view: str, reader: Reader) -> int:
     return max(0, int(start) - 1)
 
 
-def _print_end(state: RunState, run_id: str, reader: Reader) -> None:
+def _print_end(state: RunState, run_id: str) -> None:
     from rich.console import Console
 
     from durastream.views.live import summary
 
     console = Console()
-    seal = show_hash(reader.head().hash)
-    console.print(summary(state, width=console.width, run_id=run_id, seal=seal))
+    console.print(summary(state, width=console.width, run_id=run_id))
 
 
 def replay(

@@ -98,22 +98,22 @@ def _read(name: str, value: Any, where: str) -> Any:
             return _codes(value, where)
         case "severity":
             if value not in SEVERITIES:
-                raise UsageError(f"{where}: {value}: severity is one of {', '.join(SEVERITIES)}")
+                raise UsageError(f"{_said(where, name, value)}: one of {', '.join(SEVERITIES)}")
             return value
         case "first-event" | "max-silence":
             found = seconds(value)
             if found is None:
-                raise UsageError(f"{where}: {name} is a time such as 30s or 500ms, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: a time such as 30s or 500ms")
             return found
         case "max-silent-share":
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise UsageError(f"{where}: {name} is a share from 0 to 1, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: a share from 0 to 1")
             return float(value)
         case "required-checks":
             return tuple(_words(value, where))
         case "artifacts":
             if not isinstance(value, bool):
-                raise UsageError(f"{where}: artifacts is true or false, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: true or false")
             return value
         case _:
             pass
@@ -121,6 +121,11 @@ def _read(name: str, value: Any, where: str) -> Any:
         f"{where}: there is no option {name!r}: artifacts, first-event, ignore, max-silence, max-silent-share, "
         "required-checks, select, severity, tags"
     )
+
+
+def _said(where: str, name: str, value: object) -> str:
+    """What was given, as it stands in a file or on a command line."""
+    return f"{where} {value}" if where == f"--{name}" else f"{where}: {name} = {value!r}"
 
 
 def _words(value: Any, where: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from durastream.cli import comparing, completing, evaluating, sealing, verifying
-from durastream.cli.commands.options import Json, Run, Store
+from durastream.cli.commands.options import Json, Run, Store, decimal
 from durastream.cli.common import attached_store
 
 __all__ = ["check_command", "diff_command", "rules_command", "seal_command", "verify_command"]
@@ -130,7 +130,9 @@ def check_command(
     run: Run,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="What was judged.")],
     outcome: Annotated[str, typer.Option("--outcome", metavar="O", help="pass, fail or warn.")],
-    score: Annotated[float | None, typer.Option("--score", metavar="N", help="A number.")] = None,
+    score: Annotated[
+        float | None, typer.Option("--score", metavar="N", parser=decimal("--score"), help="A number.")
+    ] = None,
     detail: Annotated[str | None, typer.Option("--detail", metavar="TEXT", help="Why.")] = None,
     by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who or what judged.")] = None,
     store: Store = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from durastream.cli import completing, formats, manage, selftesting
-from durastream.cli.commands.options import Run, Store
+from durastream.cli.commands.options import Run, Store, decimal
 from durastream.cli.common import attached_store
 
 __all__ = ["cancel_command", "formats_command", "init_command", "recover_command", "rm_command", "selftest_command"]
@@ -17,8 +17,11 @@ __all__ = ["cancel_command", "formats_command", "init_command", "recover_command
 def cancel_command(
     run: Run,
     grace: Annotated[
-        float, typer.Option("--grace", metavar="SECONDS", min=0, help="How long to wait before SIGKILL.")
-    ] = 10.0,
+        float,
+        typer.Option(
+            "--grace", metavar="SECONDS", parser=decimal("--grace", 0), help="How long to wait before SIGKILL."
+        ),
+    ] = 10,
     store: Store = None,
 ) -> int:
     """End a run: SIGTERM, then SIGKILL. The act is recorded."""
@@ -44,7 +47,7 @@ def selftest_command(
 
 
 def rm_command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", autocompletion=completing.runs, help="The runs.")],
     store: Store = None,
 ) -> int:
     """Remove runs for good."""

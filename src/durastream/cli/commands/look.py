@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from durastream.cli import completing, inspect, listing
-from durastream.cli.commands.options import Json, Links, Run, Store, Timestamps, View
+from durastream.cli.commands.options import Json, Links, Run, Store, Timestamps, View, whole
 from durastream.cli.common import attached_store
 
 __all__ = ["attach_command", "cat_command", "events_command", "list_command", "replay_command", "show_command"]
@@ -75,7 +75,9 @@ def list_command(
     status: Annotated[
         str | None, typer.Option("--status", metavar="S", help="Only these, e.g. running, failed.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most this many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", parser=whole("--limit"), help="At most this many.")
+    ] = None,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep them on the screen; Enter attaches.")] = False,
     store: Store = None,
 ) -> int:
@@ -92,7 +94,9 @@ def show_command(run: Run, json_: Json = False, store: Store = None) -> int:
 
 def events_command(
     run: Run,
-    after: Annotated[int, typer.Option("--after", metavar="SEQ", min=0, help="Only events behind this one.")] = 0,
+    after: Annotated[
+        int, typer.Option("--after", metavar="SEQ", parser=whole("--after"), help="Only events behind this one.")
+    ] = 0,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Wait for more until the run ends.")] = False,
     type_: Annotated[
         list[str] | None, typer.Option("--type", metavar="T", help="Only this type; may be repeated.")
