@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.checking import check
@@ -81,10 +82,21 @@ def verify(
             say(str(error))
         checked.append(one)
         _put(one, as_json=output.as_json, with_seal=len(refs) < 2)
+    if len(checked) > 1 and not output.as_json:
+        say(_sum(checked))
     for option, path, text in (("--junit", output.junit, junit), ("--sarif", output.sarif, sarif)):
         if path is not None:
             _write(option, path, text(checked))
     return max((_code(each) for each in checked), default=0)
+
+
+def _sum(checked: Sequence[Checked]) -> str:
+    """What came of many runs."""
+    codes = Counter(_code(each) for each in checked)
+    parts = [f"{codes[0]} hold"]
+    parts += [f"{codes[1]} with findings"] * bool(codes[1])
+    parts += [f"{codes[RecordingError.exit_code]} cannot be read"] * bool(codes[RecordingError.exit_code])
+    return f"{len(checked)} runs: {', '.join(parts)}"
 
 
 def _code(checked: Checked) -> int:
@@ -109,7 +121,8 @@ def _verify_one(
         report = check(reader, policy, seal=seal, signed=signed, live=alive, cores=_cores())
     finally:
         reader.close()
-    rules = [rule for rule in RULES.values() if policy.takes(rule)]
+    by_hand = {"seal": seal is not None, "signature": signed is not None}
+    rules = [r for r in RULES.values() if by_hand.get(r.code, policy.takes(r) and policy.asks(r))]
     return Checked(report.run_id, os.path.relpath(reader.path, current_folder()), rules, report)
 
 

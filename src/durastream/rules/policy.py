@@ -36,6 +36,18 @@ class Policy(NamedTuple):
             return False
         return not {rule.code, rule.family} & set(self.ignore)
 
+    def asks(self, rule: Rule) -> bool:
+        """Whether a rule is told what to look for, if it is one that says nothing before it is."""
+        asked = {
+            "first-event-late": self.budgets.first_event is not None,
+            "silence-long": self.budgets.max_silence is not None,
+            "silence-share": self.budgets.max_silent_share is not None,
+            "check-failed": bool(self.required_checks),
+            "artifact-missing": self.artifacts,
+            "artifact-differs": self.artifacts,
+        }
+        return asked.get(rule.code, True)
+
     def chosen(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings that count, the gravest of each family first."""
         kept = [each for each in findings if each.code not in RULES or self.takes(RULES[each.code])]
@@ -95,7 +107,7 @@ def _read(name: str, value: Any, where: str) -> Any:
     """An option as it is used. Raises UsageError for one that cannot be meant."""
     match name:
         case "select" | "ignore":
-            return _codes(value, where)
+            return _codes(name, value, where)
         case "severity":
             if value not in SEVERITIES:
                 raise UsageError(f"{_said(where, name, value)}: one of {', '.join(SEVERITIES)}")
@@ -110,7 +122,7 @@ def _read(name: str, value: Any, where: str) -> Any:
                 raise UsageError(f"{_said(where, name, value)}: a share from 0 to 1")
             return float(value)
         case "required-checks":
-            return tuple(_words(value, where))
+            return tuple(_words(name, value, where))
         case "artifacts":
             if not isinstance(value, bool):
                 raise UsageError(f"{_said(where, name, value)}: true or false")
@@ -128,15 +140,15 @@ def _said(where: str, name: str, value: object) -> str:
     return f"{where} {value}" if where == f"--{name}" else f"{where}: {name} = {value!r}"
 
 
-def _words(value: Any, where: str) -> list[str]:
+def _words(name: str, value: Any, where: str) -> list[str]:
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-        raise UsageError(f"{where}: a list of words, not {value!r}")
+        raise UsageError(f"{_said(where, name, value)}: a list of words")
     return list(words)
 
 
-def _codes(value: Any, where: str) -> tuple[str, ...]:
-    words = [part.strip() for word in _words(value, where) for part in word.split(",") if part.strip()]
+def _codes(name: str, value: Any, where: str) -> tuple[str, ...]:
+    words = [part.strip() for word in _words(name, value, where) for part in word.split(",") if part.strip()]
     for word in words:
         if word not in RULES and word not in FAMILIES:
             raise UsageError(f"{where}: there is no rule or family {word!r}: `durastream rules` lists them")
