@@ -6,25 +6,22 @@ the drafts, the hashes of texts and the end are those of the new recording.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import zlib
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 from durastream import answer
 from durastream.errors import DurastreamError
 from durastream.events import Event, Pending, show_hash
 from durastream.follow import read_all
-from durastream.importer import Imported
 from durastream.ledger import Ledger, judged, own
+from durastream.newrun import Made, free_id, whole_or_none
 from durastream.redaction.guard import Guard, Patch
 from durastream.redaction.raw import RawGuard
 from durastream.redaction.redactor import Redactor
-from durastream.spool import STREAMS, new_run_id
-from durastream.stores import FolderStore, RawChunk, Reader, RunInfo, Writer
+from durastream.spool import STREAMS
+from durastream.stores import FolderStore, RawChunk, Reader, RunInfo
 from durastream.stores.protocols import completed_info
 
 __all__ = ["redact"]
@@ -33,19 +30,16 @@ _PIECE = 1 << 20
 _EVERYWHERE = 1 << 62
 
 
-def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Imported:
+def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Made:
     """A new recording of a finished run. Raises DurastreamError when the run is not over, StoreError on writing."""
     old = reader.state()
     if old.completed is None:
         raise DurastreamError(f"run {reader.run_id} is not over: only a finished run is redacted")
-    run_id = new_run_id()
-    while store.path(run_id) is not None:
-        run_id = new_run_id()
     info = reader.info()
     made = redactor.meta({**info._asdict(), "name": f"{info.name}-redacted" if info.name else None})
-    info = info._replace(run_id=run_id, **{name: made[name] for name in ("name", "tags", "command", "cwd")})
+    info = info._replace(run_id=free_id(store), **{name: made[name] for name in ("name", "tags", "command", "cwd")})
     writer = store.create(info, log)
-    with _written(writer):
+    with whole_or_none(writer):
         ledger = Ledger(writer, redactor=redactor)
         guard = redactor.guard()
         assert guard is not None
@@ -67,7 +61,7 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
         ledger.append([own("run.completed", end)], (last.ts, last.t), last=True)
         info = completed_info(info, ledger.state, ledger.head, show_hash(ledger.head.hash))
         writer.finish(info)
-        return Imported(info, ledger.state)
+        return Made(info, ledger.state)
 
 
 def _told(event: Event, info: RunInfo, reader: Reader) -> Pending:
@@ -171,17 +165,3 @@ class _Raw:
     def told(self) -> dict[str, Any]:
         """What the end of the run says of the stream."""
         return {"length": self.length, "sha256": self._digest.hexdigest()}
-
-
-@contextlib.contextmanager
-def _written(writer: Writer) -> Iterator[None]:
-    """Remove what was made of a recording that could not be made whole."""
-    try:
-        yield
-    except BaseException:
-        writer.close()
-        for end in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.unlink(writer.path + end)
-        raise
-    writer.close()

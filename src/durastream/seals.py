@@ -49,10 +49,12 @@ def seal_of(reader: Reader) -> Seal:
         for event in batch:
             head = chain(head, event.body)
             if head != event.hash or event.seq != seq + 1:
-                raise Damaged(f"run {reader.run_id} does not hold at event {event.seq}: durastream verify")
+                raise Damaged(
+                    f"run {reader.run_id} does not hold at event {event.seq}: durastream verify {reader.path}"
+                )
             seq, type_ = event.seq, event.type
     if reader.damage:
-        raise Damaged(f"run {reader.run_id} does not hold: {reader.damage[0]}: durastream verify")
+        raise Damaged(f"run {reader.run_id} does not hold: {reader.damage[0]}: durastream verify {reader.path}")
     if type_ != "run.completed":
         raise DurastreamError(f"run {reader.run_id} is not over: only a finished run has a seal")
     return Seal(reader.run_id, show_hash(head), seq)

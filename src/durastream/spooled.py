@@ -39,6 +39,11 @@ class Spooled:
         """The offset behind what was read."""
         return self._at
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether what was read ends within a line."""
+        return bool(self._before) and not self._before.endswith(b"\n")
+
     def seek(self, at: int) -> None:
         """Go on at an offset, with what stands before it now."""
         self._at = at

@@ -35,6 +35,13 @@ def test_runs_that_differ_exit_with_1_and_say_in_what(shelf: Cli) -> None:
     assert "differences: status 2" in said
 
 
+def test_what_neither_run_has_is_none_and_not_nought(shelf: Cli) -> None:
+    said = {
+        line.split()[0]: line.split()[3:] for line in shelf.here("diff", "three", "three").stdout.splitlines()[1:-1]
+    }
+    assert (said["plan"], said["steps"], said["usage"]) == (["none"] * 2, ["none"] * 2, ["unknown"] * 2)
+
+
 def test_only_what_is_selected_counts(shelf: Cli) -> None:
     shelf.here("diff", "three", "slow", "--select", "plan,steps", "--select", "cost")
     shelf.here("diff", "three", "slow", "--select", "plan,answer", code=1)

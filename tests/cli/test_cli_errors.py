@@ -38,14 +38,19 @@ USAGE = [
     (["demo", "--log", "xml"], "--log xml: one of "),
     (["demo", "--view", "big"], "--view big: one of "),
     (["list", "--status", "dead"], "--status dead: one of running, "),
-    (["list", "--limit", "-1"], "'--limit'"),
-    (["list", "--limit", "x"], "'--limit'"),
-    (["events", "demo", "--after", "x"], "'--after'"),
-    (["cancel", "demo", "--grace", "nan"], "--grace"),
+    (["list", "--limit", "-1"], "--limit -1: a whole number, 0 or more"),
+    (["list", "--limit", "x"], "--limit x: a whole number, 0 or more"),
+    (["events", "demo", "--after", "1.5"], "--after 1.5: a whole number, 0 or more"),
+    (["cancel", "demo", "--grace", "nan"], "--grace nan: a number, 0 or more"),
+    (["cancel", "demo", "--grace", "-1"], "--grace -1: a number, 0 or more"),
+    (["check", "demo", "--name", "n", "--outcome", "pass", "--score", "high"], "--score high: a number"),
+    (["verify", "demo", "--severity", "bad"], "--severity bad: one of error, warning, info"),
+    (["verify", "demo", "--first-event", "soon"], "--first-event soon: a time such as 30s or 500ms"),
     (["verify", "--all", "demo"], "name runs or say --all, not both"),
     (["show"], "missing argument 'RUN'"),
     (["rm"], "missing argument 'RUN"),
     (["nonsense"], "no such command 'nonsense'"),
+    (["sleep", "9"], "no such command 'sleep': to record that program: durastream run -- sleep\n"),
     (["--nonsense"], "no such option: --nonsense"),
 ]
 
@@ -69,6 +74,30 @@ def test_a_run_that_is_not_there_or_not_one(shelf: Cli) -> None:
     assert "there is no run @9" in shelf("show", "@9", code=3).stderr
     assert "there is no file ./none.db" in shelf("show", "./none.db", code=3).stderr
     assert "no run is live in" in shelf("attach", code=3).stderr
+
+
+def test_a_store_without_runs_says_why_there_are_none(ds: Cli) -> None:
+    gone, file = ds.folder / "gone", ds.folder / "file"
+    file.touch()
+    ds.store.mkdir(exist_ok=True)
+    for store, why in ((gone, ": No such file or directory"), (file, ": Not a directory"), (ds.store, "")):
+        said = f"no runs in {store}{why}"
+        assert ds("list", "--store", str(store)).stderr == f"durastream: {said}\n"
+        assert ds("verify", "--all", "--store", str(store), code=3).stderr == (
+            f"durastream: {said}: nothing was verified\n"
+        )
+        assert f"there is no run latest: {said}\n" in ds("show", "latest", "--store", str(store), code=3).stderr
+
+
+def test_a_list_of_none_of_the_runs_says_nothing_of_the_store(shelf: Cli) -> None:
+    assert shelf.here("list", "--limit", "0").stderr == ""
+
+
+def test_a_report_that_cannot_be_written_is_named_by_its_option(shelf: Cli) -> None:
+    for option in ("--junit", "--sarif"):
+        path = str(shelf.folder / "none" / "report")
+        said = shelf("verify", "demo", option, path, code=1).stderr
+        assert said == f"durastream: {option} {path}: No such file or directory: the report was not written\n"
 
 
 def test_an_ambiguous_run_shows_the_candidates(ds: Cli) -> None:

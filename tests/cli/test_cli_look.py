@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,13 +10,18 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_kit import PATIENCE, Cli, eventually, recorded
 
+from durastream.cli import raw
+from durastream.events import Event
+from durastream.follow import wait_for_reader
 from durastream.spool import Spool
+from durastream.stores import FolderStore
 from durastream.testing import scripted
 
 LISTED = {
@@ -55,6 +61,20 @@ def test_attach_joins_the_newest_live_run_with_all_that_is_known(ds: Cli) -> Non
     assert "✓ failed" not in out.decode()
     assert "text     so far\n" in out.decode()
     assert "seal     sha256:" in out.decode()
+
+
+def test_a_raw_viewer_that_leaves_keeps_no_file_of_the_spool_open(ds: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: object) -> Iterator[list[Event]]:
+        raise KeyboardInterrupt
+
+    run_id, flag = ds.waiting()
+    with contextlib.closing(wait_for_reader(FolderStore(str(ds.store)), run_id)) as reader:
+        monkeypatch.setattr(raw, "follow", leave)
+        before = os.listdir("/dev/fd")
+        assert raw.attach(reader, Spool(str(ds.store), run_id))[1]
+        assert os.listdir("/dev/fd") == before
+    flag.touch()
+    ds.finished(run_id)
 
 
 def test_attach_gives_the_code_of_the_run_it_saw_end(ds: Cli) -> None:

@@ -44,6 +44,15 @@ def test_stdout_and_stderr_pass_through_byte_for_byte(ds: Cli) -> None:
     assert ds.bytes("attach", "latest", "--view", "raw").stdout == sent
 
 
+def test_what_is_said_of_a_run_never_stands_behind_its_output(ds: Cli) -> None:
+    both = ds.bytes("run", "--", "printf", "no newline", stderr=subprocess.STDOUT).stdout.decode()
+    assert both.startswith("no newline\ndurastream: ")
+    apart = ds.bytes("run", "--", "printf", "no newline")
+    assert (apart.stdout, apart.stderr[:12]) == (b"no newline", b"durastream: ")
+    whole = ds.bytes("run", "--", "printf", "a newline\\n", stderr=subprocess.STDOUT).stdout.decode()
+    assert whole.startswith("a newline\ndurastream: ")
+
+
 def test_the_last_line_says_id_status_events_reconciled_and_seal(ds: Cli) -> None:
     last = LAST.match(ds("run", "--", "true").stderr)
     assert last

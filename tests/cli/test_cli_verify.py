@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,6 +15,41 @@ from durastream.rules import FAMILIES, RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "recordings" / "wze99y.jsonl"
+
+UNASKED = {
+    "seal", "signature", "first-event-late", "silence-long", "silence-share", "check-failed", "artifact-missing",
+    "artifact-differs",
+}  # fmt: skip
+"""Rules that say nothing before they are told what to look for."""
+
+SARIF: dict[str, tuple[set[str], set[str]]] = {
+    "log": ({"$schema", "version", "runs"}, {"version", "runs"}),
+    "run": ({"tool", "invocations", "results"}, {"tool"}),
+    "tool": ({"driver"}, {"driver"}),
+    "component": ({"name", "version", "rules"}, {"name"}),
+    "descriptor": (
+        {"id", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"}, {"id"}
+    ),
+    "invocation": ({"executionSuccessful", "toolExecutionNotifications"}, {"executionSuccessful"}),
+    "notification": ({"level", "message"}, {"message"}),
+    "result": ({"ruleId", "ruleIndex", "level", "message", "locations"}, {"message"}),
+    "location": ({"physicalLocation", "logicalLocations"}, set()),
+    "physical": ({"artifactLocation", "region"}, set()),
+    "artifact": ({"uri"}, set()),
+    "region": ({"startLine"}, set()),
+    "logical": ({"name", "fullyQualifiedName"}, set()),
+    "configuration": ({"level"}, set()),
+    "message": ({"text"}, {"text"}),
+}  # fmt: skip
+"""Objects of SARIF 2.1.0: of the fields that its schema allows those that we use, and those that it requires."""
+
+KIND_OF = {
+    "runs": "run", "tool": "tool", "driver": "component", "rules": "descriptor", "invocations": "invocation",
+    "toolExecutionNotifications": "notification", "results": "result", "locations": "location",
+    "physicalLocation": "physical", "artifactLocation": "artifact", "region": "region", "logicalLocations": "logical",
+    "defaultConfiguration": "configuration", "message": "message", "shortDescription": "message",
+    "fullDescription": "message", "help": "message", "level": "level",
+}  # fmt: skip
 
 DIFFERS = """
 import durastream
@@ -87,8 +123,8 @@ def test_rules_can_be_selected_and_ignored(ds: Cli, differing: str) -> None:
     ds("verify", differing, "--select", "visibility,log")
     ds("verify", differing, "--select", "answer-differs", code=1)
     assert "no rule or family 'nothing'" in ds("verify", differing, "--select", "nothing", code=2).stderr
-    assert "severity is one of" in ds("verify", differing, "--severity", "grave", code=2).stderr
-    assert "max-silence is a time" in ds("verify", differing, "--max-silence", "soon", code=2).stderr
+    assert "--severity grave: one of" in ds("verify", differing, "--severity", "grave", code=2).stderr
+    assert "--max-silence soon: a time such as" in ds("verify", differing, "--max-silence", "soon", code=2).stderr
 
 
 def test_budgets_are_options(ds: Cli) -> None:
@@ -123,7 +159,8 @@ def test_options_stand_in_a_file_here_or_above_and_tags_have_their_own(ds: Cli, 
     [
         ("[verify\n", "is no TOML"),
         ("verify = 3\n", "[verify] is a table"),
-        ('[verify]\nmax-silence = "soon"\n', "max-silence is a time"),
+        ('[verify]\nmax-silence = "soon"\n', "max-silence = 'soon': a time such as "),
+        ("[verify]\nrequired-checks = 3\n", "required-checks = 3: a list of words"),
         ("[verify]\nunheard = 1\n", "there is no option 'unheard'"),
     ],
 )
@@ -140,11 +177,25 @@ def test_junit_holds_a_suite_for_each_run_and_a_case_for_each_rule(ds: Cli, diff
     suites = list(ElementTree.parse(ds.folder / "verify.xml").getroot())
     assert [suite.get("name") for suite in suites] == [differing, DEMO.stem]
     assert [suite.get("failures") for suite in suites] == ["1", "0"]
-    counted = [rule.code for rule in RULES.values() if rule.severity != "info"]
+    counted = [rule.code for rule in RULES.values() if rule.severity != "info" and rule.code not in UNASKED]
     assert [case.get("name") for case in suites[1]] == counted
+    root = ElementTree.parse(ds.folder / "verify.xml").getroot()
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == (str(2 * len(counted)), "1", "0")
     (failed,) = [case for case in suites[0] if len(case)]
     assert (failed.get("classname"), failed.get("name")) == ("reconcile", "answer-differs")
     assert RULES["answer-differs"].ask in (failed[0].text or "")
+
+
+def test_junit_says_of_no_rule_that_it_held_unless_it_was_asked(ds: Cli) -> None:
+    shutil.copy(DEMO, ds.folder)
+    (ds.folder / "durastream.toml").write_text(
+        '[verify]\nmax-silent-share = 1.0\nrequired-checks = ["every citation has a source"]\n', encoding="utf-8"
+    )
+    seal = ds.here("seal", str(DEMO)).stdout.strip()
+    budgets = ("--first-event", "1h", "--max-silence", "1h", "--artifacts", "--seal", seal)
+    ds("verify", f"./{DEMO.name}", *budgets, "--junit", "verify.xml", code=1)
+    (suite,) = ElementTree.parse(ds.folder / "verify.xml").getroot()
+    assert UNASKED - {case.get("name") for case in suite} == {"signature"}
 
 
 def test_sarif_holds_the_rules_and_the_results(ds: Cli, differing: str) -> None:
@@ -158,7 +209,55 @@ def test_sarif_holds_the_rules_and_the_results(ds: Cli, differing: str) -> None:
     assert (result["ruleId"], result["level"]) == ("answer-differs", "error")
     assert rules[result["ruleIndex"]]["id"] == "answer-differs"
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"recordings/{differing}.db"
+    (logical,) = result["locations"][0]["logicalLocations"]
+    assert re.fullmatch(rf"{differing}/\d+", logical["fullyQualifiedName"])
     assert run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_sarif_has_the_fields_of_its_schema_and_addresses_that_are_ones(ds: Cli, differing: str) -> None:
+    (ds.folder / "my runs").mkdir()
+    shutil.copy(ds.store / f"{differing}.db", ds.folder / "my runs" / "a run#1.db")
+    (ds.folder / "other.jsonl").write_text("{}\n", encoding="utf-8")
+    ds("verify", "my runs/a run#1.db", "./other.jsonl", "--sarif", "verify.sarif", code=3)
+    report = json.loads((ds.folder / "verify.sarif").read_text(encoding="utf-8"))
+    _check_fields(report, "log")
+    (result,) = report["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "my%20runs/a%20run%231.db"
+    assert place["region"]["startLine"] >= 1
+
+
+def _check_fields(value: object, kind: str) -> None:
+    """Hold an object of SARIF against what its schema, which allows no others, has of the fields that we use."""
+    if isinstance(value, list):
+        for each in value:
+            _check_fields(each, kind)
+        return
+    allowed, required = SARIF.get(kind, (set(), set()))
+    if kind == "level":
+        assert value in ("none", "note", "warning", "error")
+    elif kind in SARIF:
+        assert isinstance(value, dict)
+        assert required <= set(value) <= allowed
+        for name, each in value.items():
+            _check_fields(each, KIND_OF.get(name, ""))
+
+
+def test_many_runs_are_summed_up(ds: Cli, differing: str) -> None:
+    shutil.copy(DEMO, ds.store)
+    (ds.store / "foreign.jsonl").write_text("{}\n", encoding="utf-8")
+    told = ds("verify", "--all", code=3)
+    assert told.stderr.splitlines()[-1] == "durastream: 3 runs: 1 hold, 1 with findings, 1 cannot be read"
+    assert "hold" not in ds("verify", "--all", "--json", code=3).stderr
+    (ds.store / "foreign.jsonl").unlink()
+    assert ds("verify", differing, DEMO.stem, code=1).stderr == "durastream: 2 runs: 1 hold, 1 with findings\n"
+
+
+def test_a_seal_that_does_not_hold_names_the_file_to_verify(ds: Cli) -> None:
+    broken = ds.folder / "broken.jsonl"
+    broken.write_text(DEMO.read_text(encoding="utf-8").replace("Understand", "Misunderstand", 1), encoding="utf-8")
+    said = ds("seal", "./broken.jsonl", code=3).stderr
+    assert said.endswith(f": durastream verify {broken}\n")
 
 
 def test_a_recording_that_cannot_be_read_is_an_error_in_every_report(ds: Cli) -> None:

@@ -120,13 +120,15 @@ def _pass_through(started: Started) -> None:
     try:
         pause = 0.002
         over = False
+        last = pairs[0][0]
         while True:
-            copied = any([_copy(source, target) for source, target in pairs])  # noqa: C419 - both, each time
+            copied = [source for source, target in pairs if _copy(source, target)]
             if copied:
+                last = copied[-1]
                 pause = 0.002
                 continue
             if over:
-                return
+                return _end_line(last)
             over = _agent_over(started)
             if over:
                 for source, _ in pairs:
@@ -139,6 +141,12 @@ def _pass_through(started: Started) -> None:
             room.close()
         for fd in fds:
             os.close(fd)
+
+
+def _end_line(last: Spooled) -> None:
+    """Keep what we say of the run off the last line of its output, where both go to the same place."""
+    if last.unfinished and os.path.sameopenfile(1, 2):
+        sys.stderr.write("\n")
 
 
 def _recorded(spool: Spool, stream: str) -> Iterator[bytes]:

@@ -12,9 +12,11 @@ from durastream.cli.ending import say
 from durastream.cli.launch import Request, check, current_folder
 from durastream.errors import UsageError
 from durastream.events import show_hash
-from durastream.importer import Imported, import_file, rederive
+from durastream.importer import import_file
 from durastream.location import find_store, make_store
+from durastream.newrun import Made
 from durastream.redaction.redactor import Redactor
+from durastream.rederived import rederive
 from durastream.state import RunState
 from durastream.stores import FolderStore
 from durastream.stores.folder import remove_files
@@ -90,7 +92,7 @@ def redact(
     return 0
 
 
-def _tell(made: Imported) -> None:
+def _tell(made: Made) -> None:
     put(made.info.run_id)
     info = made.info
     verdict = "reconciled" if info.reconciled else "NOT reconciled"

@@ -104,7 +104,8 @@ def replay(
 
 def _tell_damage(reader: Reader) -> None:
     if reader.damage:
-        say(f"{reader.path}: {len(reader.damage)} events cannot be read: {reader.damage[0]}: durastream verify")
+        count = f"{len(reader.damage)} event{'s' * (len(reader.damage) != 1)}"
+        say(f"{count} cannot be read: {reader.damage[0]}: durastream verify {reader.path}")
     if getattr(reader, "torn", False):
         say(f"{reader.path} ends in the middle of a line: what was whole is shown")
 

@@ -46,8 +46,10 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
     unreadable = _unreadable(store, known)
     for error in unreadable:
         say(error)
-    if not infos and not unreadable and not as_json:
-        say(f"no runs in {store.folder}" + (f" with status {status}" if status else ""))
+    if not as_json and not unreadable and not known:
+        say(store.nothing())
+    elif not as_json and status is not None and not infos and limit != 0:
+        say(f"no runs in {store.folder} with status {status}")
     return 0
 
 

@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.checking import check
@@ -16,7 +17,7 @@ from durastream.cli.common import find, finish_orphans, open_found, put
 from durastream.cli.ending import say
 from durastream.cli.launch import current_folder
 from durastream.configuration import find_settings
-from durastream.errors import RecordingError, RunNotFound, UsageError
+from durastream.errors import DurastreamError, RecordingError, RunNotFound, UsageError
 from durastream.reports.document import report_fields, rule_fields
 from durastream.reports.junit import Checked, junit
 from durastream.reports.sarif import sarif
@@ -69,7 +70,7 @@ def verify(
     if all_runs:
         refs = list(dict.fromkeys([info.run_id for info in store.infos()] + sorted(store.run_ids())))
         if not refs:
-            raise RunNotFound(f"no runs in {store.folder}: nothing was verified")
+            raise RunNotFound(f"{store.nothing()}: nothing was verified")
     checked = []
     for ref in refs if all_runs else refs or ["latest"]:
         try:
@@ -81,10 +82,21 @@ def verify(
             say(str(error))
         checked.append(one)
         _put(one, as_json=output.as_json, with_seal=len(refs) < 2)
-    for path, text in ((output.junit, junit), (output.sarif, sarif)):
+    if len(checked) > 1 and not output.as_json:
+        say(_sum(checked))
+    for option, path, text in (("--junit", output.junit, junit), ("--sarif", output.sarif, sarif)):
         if path is not None:
-            _write(path, text(checked))
+            _write(option, path, text(checked))
     return max((_code(each) for each in checked), default=0)
+
+
+def _sum(checked: Sequence[Checked]) -> str:
+    """What came of many runs."""
+    codes = Counter(_code(each) for each in checked)
+    parts = [f"{codes[0]} hold"]
+    parts += [f"{codes[1]} with findings"] * bool(codes[1])
+    parts += [f"{codes[RecordingError.exit_code]} cannot be read"] * bool(codes[RecordingError.exit_code])
+    return f"{len(checked)} runs: {', '.join(parts)}"
 
 
 def _code(checked: Checked) -> int:
@@ -109,7 +121,8 @@ def _verify_one(
         report = check(reader, policy, seal=seal, signed=signed, live=alive, cores=_cores())
     finally:
         reader.close()
-    rules = [rule for rule in RULES.values() if policy.takes(rule)]
+    by_hand = {"seal": seal is not None, "signature": signed is not None}
+    rules = [r for r in RULES.values() if by_hand.get(r.code, policy.takes(r) and policy.asks(r))]
     return Checked(report.run_id, os.path.relpath(reader.path, current_folder()), rules, report)
 
 
@@ -139,9 +152,12 @@ def _width() -> int:
     return shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
 
 
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+def _write(option: str, path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DurastreamError(f"{option} {path}: {error.strerror}: the report was not written") from error
 
 
 def list_rules(code: str | None, *, as_json: bool) -> int:

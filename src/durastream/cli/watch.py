@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from durastream.cli import raw
 from durastream.cli.common import open_found
 from durastream.cli.signals import Interrupts
 from durastream.errors import RecordingError, UsageError
-from durastream.events import Event, show_hash
+from durastream.events import Event
 from durastream.follow import follow, read_all, wait_for_reader
 from durastream.replay import Position, pace
-from durastream.room import Room
 from durastream.spool import Spool
-from durastream.spooled import Spooled
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Found, Reader
 from durastream.terminal import Keyboard
@@ -140,10 +139,10 @@ def attach(
     after = _start(start, view, reader)
     state = reader.state(after) if after else RunState()
     if view == "raw":
-        return _attach_raw(reader, spool)
+        return raw.attach(reader, spool)
     ended = state.completed is not None
     if ended and view == "live":
-        _print_end(state, found.run_id, reader)
+        _print_end(state, found.run_id)
         return state, False
     if view == "live" and _on_terminal(reader, spool):
         left = show_terminal(follow(reader, spool, after), state, keyboard=None if read_only else _keyboard(spool))
@@ -171,86 +170,13 @@ def _start(start: str, view: str, reader: Reader) -> int:
     return max(0, int(start) - 1)
 
 
-def _print_end(state: RunState, run_id: str, reader: Reader) -> None:
+def _print_end(state: RunState, run_id: str) -> None:
     from rich.console import Console
 
     from durastream.views.live import summary
 
     console = Console()
-    seal = show_hash(reader.head().hash)
-    console.print(summary(state, width=console.width, run_id=run_id, seal=seal))
-
-
-def _attach_raw(reader: Reader, spool: Spool) -> tuple[RunState, bool]:
-    """The agent's stdout, byte for byte, as far as it is stored."""
-    state = RunState()
-    raw = _Raw(reader, spool)
-    try:
-        for batch in follow(reader, spool):
-            fold(batch, state)
-            for event in batch:
-                raw.write_upto(event)
-    except KeyboardInterrupt:
-        return state, True
-    raw.write_rest()
-    return state, state.completed is None
-
-
-class _Raw:
-    """Writes the bytes that events came from, when the events do; from the spool while there is one."""
-
-    def __init__(self, reader: Reader, spool: Spool) -> None:
-        self._pieces: Iterator[bytes] | None = None
-        self._reader = reader
-        self._file: Spooled | None = None
-        if spool.exists():
-            fd = spool.open("stdout", os.O_RDONLY)
-            self._file = Spooled(fd, fill=Room(spool, "stdout", fd, partial(reader.raw, "stdout")).fill)
-        self._rest = b""
-        self._at = 0
-
-    def _next(self) -> bytes:
-        if self._file is not None:
-            data = self._file.read(1 << 18)
-            return self._begin_again() if self._file.cut else data
-        if self._pieces is None:
-            self._pieces = self._reader.raw("stdout")
-        return next(self._pieces, b"")
-
-    def _begin_again(self) -> bytes:
-        """The agent cut its file short: what was read of it before is written, and what is in it now comes next."""
-        assert self._file is not None
-        self._write(self._rest)
-        self._rest, self._at = b"", 0
-        self._file.seek(0)
-        return self._file.read(1 << 18)
-
-    def _cut(self) -> bool:
-        return self._file is not None and self._file.waiting() < 0
-
-    def write_upto(self, event: Event) -> None:
-        """Write what was printed up to the end of this event's bytes; they may have been written for one before it."""
-        if event.src is None or event.src.stream != "stdout" or (event.src.offset < self._at and not self._cut()):
-            return
-        while not (end := event.src.end_in(self._rest, self._at)):
-            more = self._next()
-            if not more:
-                end = len(self._rest)
-                break
-            self._rest += more
-        self._write(self._rest[:end])
-        self._rest = self._rest[end:]
-        self._at += end
-
-    def write_rest(self) -> None:
-        self._write(self._rest)
-        self._rest = b""
-        while more := self._next():
-            self._write(more)
-
-    def _write(self, data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    console.print(summary(state, width=console.width, run_id=run_id))
 
 
 def replay(
@@ -292,7 +218,7 @@ def replay(
             read_all(reader, first - 1, last), **how, clock=time.monotonic, sleep=time.sleep, on_skip=on_skip
         )
         state = timeline.state(first - 1)
-        left = _replay_raw(batches, reader) if view == "raw" else show(view, batches, state, timestamps=timestamps)
+        left = raw.replay(batches, reader) if view == "raw" else show(view, batches, state, timestamps=timestamps)
         if left or not loop:
             return left
 
@@ -303,15 +229,3 @@ def _replay_terminal(reader: Reader, state: RunState, **how: Any) -> bool:
 
     player = Player(Timeline(reader), state, clock=time.monotonic, sleep=time.sleep, **how)
     return show_terminal(player, state, player=player)
-
-
-def _replay_raw(batches: Batches, reader: Reader) -> bool:
-    raw = _Raw(reader, Spool(os.devnull, reader.run_id))
-    try:
-        for batch in batches:
-            for event in batch:
-                raw.write_upto(event)
-    except KeyboardInterrupt:
-        return True
-    raw.write_rest()
-    return False

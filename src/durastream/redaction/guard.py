@@ -148,27 +148,13 @@ class Guard:
         """Take events in that nothing is to be done about, which is nearly always so; False when there may be."""
         if self._queue or any(text.undecided or text.slots for text in self._texts.values()):
             return False
-        whole: list[str] = []
-        pieces: dict[_Key, list[str]] = {}
-        for each in found:
-            if isinstance(each, Deltas):
-                pieces.setdefault(("text.delta", each.message_id), []).extend(each.texts)
-                continue
-            type_, data, json_, _ = each
-            if type_ in _ENDS or type_ == _TORN:
-                return False
-            if type_ in _PIECES:
-                pieces.setdefault((type_, data.get(_FIELDS.get(type_, "message_id")) or ""), []).append(data["text"])
-            if type_ not in _PIECES or len(data) > 2:
-                whole.append(json_)
-        whole += [name for _, name in pieces]
-        if self._rules.suspects("\n".join(whole)):
+        whole, parts = self._parts(found)
+        if any(part.end is not None for part in parts) or self._rules.suspects("\n".join(whole)):
             return False
-        texts = [(self._text(key), added) for key, added in pieces.items()]
-        if any(way.clean(added) < len(added) for text, added in texts for way in text.ways):
+        if any(way.clean(part.texts) < len(part.texts) for part in parts for way in part.text.ways):
             return False
-        for text, added in texts:
-            text.passed(added)
+        for part in parts:
+            part.text.passed(part.texts)
         return True
 
     def take(self, found: list[Pending]) -> list[Pending]:
@@ -251,8 +237,11 @@ class Guard:
             self._finish(text)
         return self._release()
 
-    def _parts(self, found: Sequence[Pending]) -> tuple[list[str], list[_Part]]:
-        """The JSON of what is to be looked at whole; what are pieces of texts, and where texts end."""
+    def _parts(self, found: Sequence[Found]) -> tuple[list[str], list[_Part]]:
+        """The JSON of what is to be looked at whole; what are pieces of texts, and where texts end.
+
+        Of what was found together there are the texts alone.
+        """
         parts: list[_Part] = []
         whole: list[str] = []
         open_: dict[_Key, tuple[list[Pending], list[str]]] = {}
@@ -261,6 +250,13 @@ class Guard:
         last_type = last_field = ""
         last_name: Any = None
         for pending in found:  # the hot path
+            if isinstance(pending, Deltas):
+                key = ("text.delta", pending.message_id)
+                if key not in open_:
+                    open_[key] = [], []
+                    whole.append(key[1])
+                open_[key][1].extend(pending.texts)
+                continue
             type_, data, json_, _ = pending
             if type_ == last_type and len(data) == 2 and data.get(last_field) == last_name:  # nine of ten
                 last.append(pending)

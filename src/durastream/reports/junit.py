@@ -1,4 +1,4 @@
-"""Reports as JUnit XML: a suite for each run, a case for each rule that counts. CI systems show it as tests."""
+"""Reports as JUnit XML: a suite for each run, a case for each rule that was asked. CI systems show it as tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Checked", "junit"]
 
 
 class Checked(NamedTuple):
-    """A run that was verified: what to call it, where it lies, and which rules counted. `error`: it cannot be read."""
+    """A run that was verified: its name, where it lies, and which rules were asked. `error`: it cannot be read."""
 
     name: str
     path: str
@@ -43,6 +43,8 @@ def junit(checked: Iterable[Checked]) -> str:
                 _failure(case, findings)
         failures = sum(bool(findings) for findings in by_code.values())
         suite.attrib |= {"tests": str(len(by_code)), "failures": str(failures), "errors": "0"}
+    for count in ("tests", "failures", "errors"):
+        root.set(count, str(sum(int(suite.attrib[count]) for suite in root)))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

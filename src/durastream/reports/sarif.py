@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from durastream.reports.junit import Checked
 from durastream.rules import RULES, Finding, Rule, severity_of
@@ -47,15 +48,16 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, checked: Checked) -> dict[str, Any]:
-    where = f"event {finding.seq}: " if finding.seq is not None else ""
+    at = f"event {finding.seq}: " if finding.seq is not None else ""
+    where = f"/{finding.seq}" if finding.seq is not None else ""
     place: dict[str, Any] = {
-        "physicalLocation": {"artifactLocation": {"uri": checked.path.lstrip("/")}, "region": {"startLine": 1}},
-        "logicalLocations": [{"name": checked.name, "fullyQualifiedName": f"{checked.name}/{finding.seq or ''}"}],
+        "physicalLocation": {"artifactLocation": {"uri": quote(checked.path.lstrip("/"))}, "region": {"startLine": 1}},
+        "logicalLocations": [{"name": checked.name, "fullyQualifiedName": checked.name + where}],
     }
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "level": _LEVEL[severity_of(finding.code)],
-        "message": {"text": one_line(f"run {checked.name}: {where}{finding.message}", 1000)},
+        "message": {"text": one_line(f"run {checked.name}: {at}{finding.message}", 1000)},
         "locations": [place],
     }
     if finding.code in RULES:

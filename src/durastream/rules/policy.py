@@ -36,6 +36,18 @@ class Policy(NamedTuple):
             return False
         return not {rule.code, rule.family} & set(self.ignore)
 
+    def asks(self, rule: Rule) -> bool:
+        """Whether a rule is told what to look for, if it is one that says nothing before it is."""
+        asked = {
+            "first-event-late": self.budgets.first_event is not None,
+            "silence-long": self.budgets.max_silence is not None,
+            "silence-share": self.budgets.max_silent_share is not None,
+            "check-failed": bool(self.required_checks),
+            "artifact-missing": self.artifacts,
+            "artifact-differs": self.artifacts,
+        }
+        return asked.get(rule.code, True)
+
     def chosen(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings that count, the gravest of each family first."""
         kept = [each for each in findings if each.code not in RULES or self.takes(RULES[each.code])]
@@ -95,25 +107,25 @@ def _read(name: str, value: Any, where: str) -> Any:
     """An option as it is used. Raises UsageError for one that cannot be meant."""
     match name:
         case "select" | "ignore":
-            return _codes(value, where)
+            return _codes(name, value, where)
         case "severity":
             if value not in SEVERITIES:
-                raise UsageError(f"{where}: {value}: severity is one of {', '.join(SEVERITIES)}")
+                raise UsageError(f"{_said(where, name, value)}: one of {', '.join(SEVERITIES)}")
             return value
         case "first-event" | "max-silence":
             found = seconds(value)
             if found is None:
-                raise UsageError(f"{where}: {name} is a time such as 30s or 500ms, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: a time such as 30s or 500ms")
             return found
         case "max-silent-share":
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise UsageError(f"{where}: {name} is a share from 0 to 1, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: a share from 0 to 1")
             return float(value)
         case "required-checks":
-            return tuple(_words(value, where))
+            return tuple(_words(name, value, where))
         case "artifacts":
             if not isinstance(value, bool):
-                raise UsageError(f"{where}: artifacts is true or false, not {value!r}")
+                raise UsageError(f"{_said(where, name, value)}: true or false")
             return value
         case _:
             pass
@@ -123,15 +135,20 @@ def _read(name: str, value: Any, where: str) -> Any:
     )
 
 
-def _words(value: Any, where: str) -> list[str]:
+def _said(where: str, name: str, value: object) -> str:
+    """What was given, as it stands in a file or on a command line."""
+    return f"{where} {value}" if where == f"--{name}" else f"{where}: {name} = {value!r}"
+
+
+def _words(name: str, value: Any, where: str) -> list[str]:
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-        raise UsageError(f"{where}: a list of words, not {value!r}")
+        raise UsageError(f"{_said(where, name, value)}: a list of words")
     return list(words)
 
 
-def _codes(value: Any, where: str) -> tuple[str, ...]:
-    words = [part.strip() for word in _words(value, where) for part in word.split(",") if part.strip()]
+def _codes(name: str, value: Any, where: str) -> tuple[str, ...]:
+    words = [part.strip() for word in _words(name, value, where) for part in word.split(",") if part.strip()]
     for word in words:
         if word not in RULES and word not in FAMILIES:
             raise UsageError(f"{where}: there is no rule or family {word!r}: `durastream rules` lists them")

@@ -112,6 +112,14 @@ class FolderStore:
                 found.add(stem)
         return list(found)
 
+    def nothing(self) -> str:
+        """What to say of a store without runs, and why there are none if the folder cannot be read."""
+        try:
+            os.listdir(self.folder)
+        except OSError as error:
+            return f"no runs in {self.folder}: {error.strerror}"
+        return f"no runs in {self.folder}"
+
     def infos(self) -> Iterator[RunInfo]:
         """The run-level fields of every run, newest first. What cannot be read is passed over."""
         known = catalog.load(self.folder)
@@ -172,7 +180,8 @@ class FolderStore:
             number = int(back[1]) if back else 1
             infos = list(self.infos())
             if number > len(infos):
-                raise RunNotFound(f"there is no run {ref}: {self.folder} holds {len(infos)} runs")
+                holds = f"{self.folder} holds {len(infos)} run{'s' * (len(infos) != 1)}" if infos else self.nothing()
+                raise RunNotFound(f"there is no run {ref}: {holds}")
             return self._found(infos[number - 1].run_id)
         fitting = sorted(id_ for id_ in ids if id_.startswith(ref)) if RUN_ID.match(ref) else []
         named = self._named(ref)

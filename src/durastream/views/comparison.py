@@ -147,7 +147,9 @@ def _count(aspect: str, state: RunState) -> str:
         case "status":
             return phrase(state.status)
         case "plan":
-            return f"{sum(entry['status'] == 'done' for entry in state.plan)}/{len(state.plan)}"
+            return (
+                f"{sum(entry['status'] == 'done' for entry in state.plan)}/{len(state.plan)}" if state.plan else "none"
+            )
         case "steps":
             return _tally(step.status for step in state.steps.values() if step.kind != "plan")
         case "answer":
@@ -157,7 +159,8 @@ def _count(aspect: str, state: RunState) -> str:
         case "checks":
             return _tally(phrase(check.get("outcome"), 20) for check in state.checks if not by_durastream(check))
         case "usage":
-            return f"{amount(sum(value for name, value in state.usage.items() if name.endswith('put_tokens')))} tokens"
+            tokens = [value for name, value in state.usage.items() if name.endswith("put_tokens")]
+            return f"{amount(sum(tokens))} tokens" if tokens else "unknown"
         case "cost":
             return f"${state.usage['cost_usd']:.4g}" if "cost_usd" in state.usage else "unknown"
         case _:

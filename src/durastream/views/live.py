@@ -77,8 +77,7 @@ def show(
         left = True
     if not screen.painter.gone:
         with suppress(OSError):
-            said = "" if on_interrupt is not None else screen.seal  # a run of one's own ends with a line that has it
-            console.print(summary(state, width=console.width, run_id=run_id, seal=said))
+            console.print(summary(state, width=console.width, run_id=run_id))  # the line that is said next has the seal
     return Outcome(left)
 
 

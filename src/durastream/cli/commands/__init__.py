@@ -1,0 +1,1 @@
+"""The commands, one function each: it parses, calls, prints and returns its exit code."""
