@@ -157,12 +157,13 @@ class Pending(NamedTuple):
 class Deltas(NamedTuple):
     """Pieces of one message that were found together: as many events of type `text.delta`, one from each line.
 
-    `texts` are what they add, `jsons` the same as it stands between quotes in JSON. `offsets` are those of the lines.
+    `texts` are what they add, `jsons` the same as it stands between quotes in JSON, in UTF-8. `offsets` are those of
+    the lines.
     """
 
     message_id: str
     texts: list[str]
-    jsons: list[str]
+    jsons: list[bytes]
     stream: str
     offsets: list[int]
 
@@ -174,14 +175,14 @@ class Deltas(NamedTuple):
     def part(self, start: int, stop: int) -> Deltas:
         """Some of them."""
         at = slice(start, stop)
-        return self._replace(texts=self.texts[at], jsons=self.jsons[at], offsets=self.offsets[at])
+        return Deltas(self.message_id, self.texts[at], self.jsons[at], self.stream, self.offsets[at])
 
     def each(self) -> Iterator[Pending]:
         """The same as single events."""
         before, stream = self.before, self.stream
         for text, json_, offset in zip(self.texts, self.jsons, self.offsets, strict=True):
             data = {"message_id": self.message_id, "text": text}
-            yield Pending("text.delta", data, f'{before}{json_}"}}', Src(stream, offset))
+            yield Pending("text.delta", data, f'{before}{json_.decode()}"}}', Src(stream, offset))
 
 
 Found = Pending | Deltas

@@ -18,7 +18,7 @@ from durastream.rules.cheap import checks, judge
 from durastream.rules.course import VISIBLE, WATCHED, Course
 from durastream.rules.finding import Finding
 from durastream.state import Message, RunState
-from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Row, Writer
+from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Rows, Writer
 from durastream.stores.sqlite import REASONING
 from durastream.stretch import Pieces
 
@@ -97,7 +97,7 @@ class Ledger:
         self._bell = bell
         self._own = redactor.own if redactor is not None and redactor.on else None
         self._seq, self._digest = writer.head
-        self._rows: list[Row] = []
+        self._bodies: list[bytes] = []
         self._touched: dict[str, None] = {}
         self._snapshot_seq = 0
         self._snapshot_after = 0.0
@@ -128,34 +128,26 @@ class Ledger:
         self.commit(raw, last=last)
 
     def add(self, found: Iterable[Found], at: tuple[str, float], late_until: Mapping[str, int] | None = None) -> None:
-        """Number and chain events, which all happened `at` this wall clock time and second of the run, and fold them.
+        """Number events, which all happened `at` this wall clock time and second of the run, and fold them.
 
         They are in the recording after the next `commit`. What stood in a stream before its offset in `late_until` is
         marked as read late.
         """
         ts, t = at
         middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
-        state, messages = self.state, self.state.messages
-        seq, digest = self._seq, self._digest
-        sha256, take, rows, touched = hashlib.sha256, state.take, self._rows, self._touched
+        state, messages, seq = self.state, self.state.messages, self._seq
+        take, bodies, touched = state.take, self._bodies, self._touched
         visible, first, behind = 0, 0, 0
         for each in found if not late_until else _apart(found, late_until):  # the hot path
             if isinstance(each, Deltas):  # nine of ten events: as below, without what is alike in all of them
                 if each.message_id not in messages:
-                    self._seq, self._digest = seq, digest
+                    self._seq = seq
                     self._open(each.message_id, at)
-                    seq, digest = self._seq, self._digest
+                    seq = self._seq
                 touched[each.message_id] = None
-                before, place = (
-                    f'{middle}text.delta","data":{each.before}',
-                    f'"}},"src":{{"stream":"{each.stream}","offset":',
-                )
                 visible, first = visible + len(each.texts), first or seq + 1
-                for text, offset in zip(each.jsons, each.offsets, strict=True):
-                    seq += 1
-                    body = f'{{"seq":{seq}{before}{text}{place}{offset}}}}}'
-                    digest = sha256(digest + body.encode()).digest()
-                    rows.append((seq, body, digest))
+                bodies.append(_written(each, seq, middle))
+                seq += len(each.texts)
                 state.extend(Pieces(each.message_id, "".join(each.texts), seq, ts, t, []))
                 continue
             type_, data, text, src = each
@@ -163,9 +155,9 @@ class Ledger:
                 message_id = data["message_id"]
                 touched[message_id] = None
                 if message_id not in messages and type_ != "message.started":
-                    self._seq, self._digest = seq, digest
+                    self._seq = seq
                     self._open(message_id, at)
-                    seq, digest = self._seq, self._digest
+                    seq = self._seq
             where = ""
             if src is not None:
                 where = _place(src)
@@ -175,16 +167,14 @@ class Ledger:
             elif self._own is not None:
                 type_, data, text, _ = self._own(Pending(type_, data, text))
             seq += 1
-            body = f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}'
-            digest = sha256(digest + body.encode()).digest()
-            rows.append((seq, body, digest))
+            bodies.append(f'{{"seq":{seq}{middle}{type_}","data":{text}{where}}}\n'.encode())
             if src is not None and type_ in VISIBLE:
                 visible += 1
                 first = first or seq
             if type_ in WATCHED:
                 self.course.note(seq, type_, data, state, own=src is None)
             take(seq, ts, t, type_, data)
-        self._seq, self._digest = seq, digest
+        self._seq = seq
         self._seen(t, visible, behind, first)
 
     def _open(self, message_id: str, at: tuple[str, float]) -> None:
@@ -205,7 +195,7 @@ class Ledger:
         Raises StoreError when the store does not take it. After the `last` one a late joiner finds a snapshot. With
         `ahead` a large batch is only on its way then; those before it are stored.
         """
-        rows, self._rows = self._rows, []
+        rows = self._chained()
         touched, self._touched = self._touched, {}
         chunks = self._drain(touched)
         keeps = self._writer.keeps_state
@@ -223,6 +213,18 @@ class Ledger:
             self._storing = _Storing(store)
         else:
             store()
+
+    def _chained(self) -> Rows:
+        """Take what was added, with the hash at each event."""
+        bodies = b"".join(self._bodies).split(b"\n")
+        bodies.pop()
+        self._bodies.clear()
+        digest, digests, sha256 = self._digest, [], hashlib.sha256
+        for body in bodies:  # the hot path
+            digest = sha256(digest + body).digest()
+            digests.append(digest)
+        self._digest = digest
+        return Rows(self._seq - len(bodies) + 1, bodies, digests)
 
     def _store(self, batch: Batch, head: Head) -> None:
         self._writer.append(batch)
@@ -272,6 +274,16 @@ class Ledger:
 
 def _row(message: Message) -> MessageRow:
     return MessageRow(message.message_id, message.role, message.since, message.length, message.completed)
+
+
+def _written(pieces: Deltas, seq: int, middle: str) -> bytes:
+    """The bodies of events behind event `seq`, each with a newline: formatted all at once."""
+    before = f'{middle}text.delta","data":{pieces.before}'.encode().replace(b"%", b"%%")
+    line = b'{"seq":%%d%b%%b"},"src":{"stream":"%b","offset":%%d}}\n' % (before, pieces.stream.encode())
+    count = len(pieces.jsons)
+    values: list[Any] = [None] * (3 * count)
+    values[0::3], values[1::3], values[2::3] = range(seq + 1, seq + count + 1), pieces.jsons, pieces.offsets
+    return line * count % tuple(values)
 
 
 def _apart(found: Iterable[Found], late_until: Mapping[str, int]) -> Iterator[Found]:

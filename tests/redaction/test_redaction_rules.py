@@ -261,7 +261,9 @@ def test_pieces_that_come_together_are_guarded_as_single_ones(
             found: list[Found] = [
                 each
                 if isinstance(each, Pending)
-                else Deltas(each[0], each[1], [dumps(text)[1:-1] for text in each[1]], "events", [*range(len(each[1]))])
+                else Deltas(
+                    each[0], each[1], [dumps(t)[1:-1].encode() for t in each[1]], "events", [*range(len(each[1]))]
+                )
                 for each in batch
             ]
             out += expanded(guard.sift(found)) if together else guard.take(expanded(found))

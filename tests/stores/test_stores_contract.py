@@ -15,7 +15,7 @@ from durastream.errors import Damaged, StoreConflict
 from durastream.events import Event, dumps, genesis
 from durastream.rules.policy import Policy
 from durastream.state import RunState, fold
-from durastream.stores import Batch, Head
+from durastream.stores import Batch, Head, Rows
 from durastream.stores.protocols import REASONING, text_of
 from durastream.testing import scripted
 from durastream.verify import Checker, Kept, cut_points, verify
@@ -49,6 +49,21 @@ def test_what_was_appended_is_read_exactly(kind: Kind, sizes: tuple[int, ...]) -
     assert reader.read() == LOG
     assert [event.body for event in reader.read()] == [event.body for event in LOG]
     assert reader.damage == []
+    reader.close()
+
+
+@pytest.mark.parametrize("count", [1, 5, len(LOG)])
+def test_events_by_columns_are_stored_as_those_that_are_given_one_by_one(kind: Kind, count: int) -> None:
+    writer = kind.create()
+    for at in range(0, len(LOG), count):
+        events = LOG[at : at + count]
+        rows = Rows(at + 1, [event.body.encode() for event in events], [event.hash for event in events])
+        assert [*rows] == [rows[place] for place in range(len(rows))] == rows[:] == [*only(*events).rows]
+        writer.append(Batch(rows))
+        assert writer.head == Head(events[-1].seq, events[-1].hash)
+    writer.close()
+    reader = kind.reader()
+    assert (reader.read(), reader.damage) == (LOG, [])
     reader.close()
 
 

@@ -71,7 +71,7 @@ together = st.builds(
     lambda name, stream, texts, first: Deltas(
         name,
         texts,
-        [dumps(each)[1:-1] for each in texts],
+        [dumps(each)[1:-1].encode() for each in texts],
         stream,
         list(range(first, first + 5 * len(texts), 5)),
     ),

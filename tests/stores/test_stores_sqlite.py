@@ -21,7 +21,7 @@ from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, 
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, dumps
 from durastream.state import fold
-from durastream.stores import Batch, Reader, packed, schema
+from durastream.stores import Batch, Reader, Rows, packed, schema
 from durastream.stores import sqlite as module
 from durastream.stores.hashes import EACH
 from durastream.stores.sqlite import SqliteReader, SqliteWriter, settle
@@ -301,6 +301,35 @@ class TestMaking:
         monkeypatch.setattr(module, "_prepare", fail)
         with pytest.raises(expected):
             kind.resume()
+
+    def test_many_events_in_one_statement_are_stored_as_row_by_row(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bodies = [f'{{"seq":{at},"data":"' + "\u00e9\U0001f408x\0" * (at % 90) + '"}' for at in range(1, 300)]
+        bodies[20], bodies[250] = "", "x" * (module._LONG - 1)
+        events = [(at, body, bytes([at % 256]) * 32) for at, body in enumerate(bodies, start=1)]
+        stored = []
+        for name, most, reads_json in (("one", 10**9, True), ("long", 1000, True), ("old", 10**9, False)):
+            monkeypatch.setattr(module, "_MOST", most)
+            (tmp_path / name).mkdir()
+            kind = Files(tmp_path / name, "sqlite")
+            writer = kind.create()
+            assert isinstance(writer, SqliteWriter)
+            monkeypatch.setattr(writer, "_reads_json", reads_json)
+            asked: list[str] = []
+            writer._db.set_trace_callback(asked.append)
+            for first, last in ((0, 1), (1, 40), (40, 299)):
+                rows_ = events[first:last]
+                columns = Rows(first + 1, [body.encode() for _, body, _ in rows_], [digest for *_, digest in rows_])
+                writer.append(Batch(columns))
+            writer.close()
+            assert sum(each.startswith("insert into log") for each in asked) == (3 if name == "one" else 299)
+            stored.append(rows(kind.path, "select seq, body, hash, typeof(body), typeof(hash) from log order by seq"))
+        assert stored[0] == stored[1] == stored[2]
+        assert [row[1] for row in stored[0]] == bodies
+        assert [(row[0], len(row[2])) for row in stored[0] if len(row[2]) != 4] == [
+            (at, 32) for at in range(1, 300) if at % EACH == 0 or at in (1, 40, 299)
+        ]
 
     def test_a_batch_is_stored_whole_or_not_at_all(self, kind: Files) -> None:
         writer = kind.create()

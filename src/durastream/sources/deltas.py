@@ -9,12 +9,15 @@ as one. What is no such line is left to who reads lines one by one, and who gets
 from __future__ import annotations
 
 import re
-from itertools import accumulate
+from collections.abc import Callable
+from functools import cache
+from itertools import accumulate, compress, repeat
+from operator import contains
 from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import SchemaValidator, core_schema, from_json, to_json
 
-from durastream.events import Deltas, escape_terminal
+from durastream.events import ACTIVE, Deltas, escape_terminal
 
 __all__ = ["Others", "together"]
 
@@ -23,6 +26,13 @@ _ID = rb"[^\"\\#\x00-\x1f\x7f-\xff][^\"\\\x00-\x1f\x7f-\xff]{0,199}"
 _HEAD = re.compile(rb'\{"type": ?"text\.delta", ?"data": ?\{"message_id": ?"(%s)", ?"text": ?"' % _ID)
 _END = b'"}}\n'
 _NEWLINE = 10  # asked for by its number: as bytes it takes ten times as long to find
+
+
+@cache
+def _needs_care() -> Callable[[bytes], bool]:
+    """Whether a JSON text may not be stored as it stands: some of it is never written like that."""
+    pattern = rf"[{ACTIVE}]|\\[u/]"
+    return SchemaValidator(core_schema.str_schema(pattern=pattern)).isinstance_python
 
 
 class Others(NamedTuple):
@@ -44,43 +54,45 @@ def together(block: bytes, stream: str, offset: int) -> tuple[Deltas, list[Other
     if named is None or block[named.start() - 1 : named.start()] not in (b"", b"\n"):
         return None
     texts, places, others = _cut(block, named.start(), named[0], offset)
-    values = from_json(b'["' + b'",\n"'.join(texts) + b'"]', allow_inf_nan=False, cache_strings="none")
+    array = b'["' + b'",\n"'.join(texts) + b'"]'
+    values = from_json(array, allow_inf_nan=False, cache_strings="none")
     if len(values) != len(texts) or set(map(type, values)) != {str}:
         return None
-    encoded = to_json(values, indent=1).decode()
-    jsons = encoded[4:-3].split('",\n "')
-    if not encoded.isascii() or "\x7f" in encoded:
-        jsons = [each if each.isascii() and "\x7f" not in each else escape_terminal(each) for each in jsons]
+    jsons = texts
+    if _needs_care()(array):
+        encoded = to_json(values, indent=1).decode()
+        jsons = [escape_terminal(each).encode() for each in encoded[4:-3].split('",\n "')]
     return Deltas(named[1].decode(), values, jsons, stream, places), others
 
 
 def _cut(block: bytes, at: int, head: bytes, offset: int) -> tuple[list[bytes], list[int], list[Others]]:
     """The texts behind each `head`, the offsets of their lines, and the lines that are something else."""
+    others = [Others(0, offset, block[:at])] if at else []
+    pieces = block[at + len(head) :].split(_END + head)
+    around = len(head) + len(_END)
+    starts = [*accumulate(map(around.__add__, map(len, pieces)), initial=offset + at)]
     texts: list[bytes] = []
     places: list[int] = []
-    others = [Others(0, offset, block[:at])] if at else []
-    around = len(head) + len(_END)
-    offset += at
-
-    def note(piece: bytes, end: bytes) -> None:
-        """Take in a piece in which further lines follow the first."""
-        nonlocal offset
-        text, found, rest = piece.partition(_END)
+    done, last = 0, len(pieces) - 1
+    for at in (*compress(range(last), map(contains, pieces, repeat(_NEWLINE))), last):  # few: further lines are in them
+        texts += pieces[done:at]
+        places += starts[done:at]
+        done, start = at + 1, starts[at]
+        text, found, rest = pieces[at].partition(_END)
         if found and _NEWLINE not in text:
             texts.append(text)
+            places.append(start)
+            start += around + len(text)
         else:
-            rest = head + piece
-        places.extend(accumulate([len(each) + around for each in texts[len(places) :]], initial=offset))
-        offset = places.pop()
-        if rest or end:
-            others.append(Others(len(texts), offset, rest + end))
-            offset += len(rest) + len(end)
-
-    *pieces, last = block[at + len(head) :].split(_END + head)
-    for piece in pieces:
-        if _NEWLINE not in piece:
-            texts.append(piece)
+            rest = head + pieces[at]
+        if at == last:
+            others += [Others(len(texts), start, rest)] if rest else []
+            continue
+        line, found, text = rest.rpartition(b"\n" + head)  # of the next text, if the line before ended in another way
+        if found and _NEWLINE not in text:
+            others.append(Others(len(texts), start, line + b"\n"))
+            texts.append(text)
+            places.append(start + len(line) + 1)
         else:
-            note(piece, _END)
-    note(last, b"")
+            others.append(Others(len(texts), start, rest + _END))
     return texts, places, others

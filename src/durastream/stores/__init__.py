@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from durastream.stores.folder import FolderStore, Found, open_store
-from durastream.stores.protocols import Batch, Chunk, Head, MessageRow, RawChunk, Reader, Row, RunInfo, Writer
+from durastream.stores.protocols import Batch, Chunk, Head, MessageRow, RawChunk, Reader, Row, Rows, RunInfo, Writer
 
 __all__ = [
     "Batch",
@@ -15,6 +15,7 @@ __all__ = [
     "RawChunk",
     "Reader",
     "Row",
+    "Rows",
     "RunInfo",
     "Writer",
     "open_store",

@@ -7,35 +7,30 @@ which event was changed; the whole ones hold the chain. It saves a tenth of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
-from typing import Any
 
 from durastream.events import chain
 from durastream.stores.protocols import Row
 
-__all__ = ["EACH", "filled", "is_kept", "is_whole", "shortened"]
+__all__ = ["EACH", "KEPT", "WHOLE", "filled", "is_kept", "is_whole", "shortened"]
 
 EACH = 32
 """At least one hash of so many is whole."""
 
-_KEPT = 4
-_WHOLE = 32
-_first = itemgetter(slice(_KEPT))
+KEPT = 4
+"""How many bytes are kept of the others."""
+
+WHOLE = 32
+"""How many bytes a hash has."""
 
 
-def shortened(rows: Sequence[Row]) -> list[Any]:
-    """The values of one batch as they are kept and bound: seq, body and hash of each row after the other.
+def shortened(rows: Sequence[Row]) -> list[tuple[int, str, bytearray]]:
+    """The rows of one batch as they are kept.
 
     Hashes are byte arrays: `sqlite3` binds those as they are, and asks for an adapter of each `bytes`, which takes
     longer than all else of a row.
     """
-    if not rows:
-        return []
-    kept: list[Any] = [None] * (3 * len(rows))
-    kept[0::3], kept[1::3], digests = zip(*rows, strict=True)
-    kept[2::3] = map(bytearray, map(_first, digests))
-    for at in (*range(-rows[0][0] % EACH, len(rows), EACH), len(rows) - 1):
-        kept[3 * at + 2] = bytearray(digests[at])
+    kept = [(seq, body, bytearray(digest if seq % EACH == 0 else digest[:KEPT])) for seq, body, digest in rows]
+    kept[-1:] = [(seq, body, bytearray(digest)) for seq, body, digest in rows[-1:]]
     return kept
 
 
@@ -47,9 +42,9 @@ def filled(rows: Sequence[Row], before: bytes) -> list[Row]:
     """
     found: list[Row] = []
     for seq, body, digest in rows:
-        if type(digest) is bytes and len(digest) == _KEPT and type(body) is str:
+        if type(digest) is bytes and len(digest) == KEPT and type(body) is str:
             follows = chain(before, body)
-            digest = follows if follows[:_KEPT] == digest else digest.ljust(_WHOLE, b"\0")
+            digest = follows if follows[:KEPT] == digest else digest.ljust(WHOLE, b"\0")
         found.append((seq, body, digest))
         before = digest if type(digest) is bytes else b""
     return found
@@ -57,9 +52,9 @@ def filled(rows: Sequence[Row], before: bytes) -> list[Row]:
 
 def is_kept(digest: object) -> bool:
     """Whether it is a hash as it may be kept: whole, or the first bytes of it."""
-    return type(digest) is bytes and len(digest) in (_KEPT, _WHOLE)
+    return type(digest) is bytes and len(digest) in (KEPT, WHOLE)
 
 
 def is_whole(digest: object) -> bool:
     """Whether it is a hash as the chain has it."""
-    return type(digest) is bytes and len(digest) == _WHOLE
+    return type(digest) is bytes and len(digest) == WHOLE

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -40,6 +40,8 @@ from durastream.stores.protocols import (
     Batch,
     Head,
     RawChunk,
+    Row,
+    Rows,
     RunInfo,
     completed_info,
     run_info,
@@ -147,8 +149,10 @@ class JsonlWriter:
         if batch.rows and batch.rows[0][0] != self.head.seq + 1:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         lines = [_raw_line(chunk) for chunk in batch.raw]
-        lines += [f'{body[:-1]},"hash":"sha256:{digest.hex()}"}}\n' for _, body, digest in batch.rows]
-        data = "".join(lines).encode()
+        lines += [
+            b'%b,"hash":"sha256:%b"}\n' % (body[:-1], digest.hex().encode()) for body, digest in _columns(batch.rows)
+        ]
+        data = b"".join(lines)
         try:
             self.check()  # what is appended would hide it
             _write(self._fd, data)
@@ -195,9 +199,16 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _raw_line(chunk: RawChunk) -> str:
+def _columns(rows: Sequence[Row]) -> Iterable[tuple[bytes, bytes]]:
+    """UTF-8 of the body of each event, and its hash."""
+    if isinstance(rows, Rows):
+        return zip(rows.bodies, rows.hashes, strict=True)
+    return ((body.encode(), digest) for _, body, digest in rows)
+
+
+def _raw_line(chunk: RawChunk) -> bytes:
     packed = base64.b64encode(chunk.data).decode()
-    return f'{{"raw":"{chunk.stream}","offset":{chunk.offset},"length":{chunk.length},"zlib":"{packed}"}}\n'
+    return f'{{"raw":"{chunk.stream}","offset":{chunk.offset},"length":{chunk.length},"zlib":"{packed}"}}\n'.encode()
 
 
 class JsonlReader:

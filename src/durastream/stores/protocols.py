@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from itertools import count
+from typing import Any, NamedTuple, Protocol, overload
 
 from durastream.events import Event
 from durastream.state import RunState
@@ -21,6 +22,7 @@ __all__ = [
     "RawChunk",
     "Reader",
     "Row",
+    "Rows",
     "RunInfo",
     "Writer",
 ]
@@ -39,6 +41,30 @@ LONGEST_EVENT = 100 << 20
 
 Row = tuple[int, str, bytes]
 """An event to append: seq, body, hash."""
+
+
+class Rows(Sequence[Row]):
+    """Events to append by columns, as a recorder has them: numbered from `first` on, `bodies` in UTF-8, `hashes`."""
+
+    def __init__(self, first: int, bodies: Sequence[bytes], hashes: Sequence[bytes]) -> None:
+        self.first = first
+        self.bodies = bodies
+        self.hashes = hashes
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(count(self.first), map(bytes.decode, self.bodies), self.hashes)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(len(self))[at]]
+        return self.first + range(len(self))[at], self.bodies[at].decode(), self.hashes[at]
 
 
 class Head(NamedTuple):

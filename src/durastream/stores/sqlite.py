@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from durastream.collector import uncollected
@@ -32,7 +33,7 @@ from durastream.errors import (
 )
 from durastream.events import FORMAT, Event, dumps, fields_many, genesis, loads, loads_many, show_hash
 from durastream.state import Kept, Message, RunState, fold
-from durastream.stores.hashes import EACH, filled, is_kept, is_whole, shortened
+from durastream.stores.hashes import EACH, KEPT, WHOLE, filled, is_kept, is_whole, shortened
 from durastream.stores.packed import pieces, unpack
 from durastream.stores.protocols import (
     LONGEST_EVENT,
@@ -41,6 +42,8 @@ from durastream.stores.protocols import (
     Batch,
     Head,
     RawChunk,
+    Row,
+    Rows,
     RunInfo,
     completed_info,
     run_info,
@@ -55,9 +58,16 @@ _TABLES = ("run", "log", "messages", "message_chunks", "snapshots", "raw")
 _PAGE = 8192
 _CHECKPOINT_PAGES = 4000
 _INSERT = "insert into log (seq, body, hash) values (?, ?, ?)"
-_INSERTS = [(3 << n, _INSERT + ", (?, ?, ?)" * ((1 << n) - 1)) for n in range(12, -1, -1)]
-"""How many values go into a statement, most first. Many rows in one take half the time of one row each, and Python goes
-on in its other thread meanwhile."""
+_MANY = 16
+"""From how many rows on they are quicker in one statement."""
+
+_LONG = 10**6  # bytes; a longer body goes in by itself
+_MOST = 10**8
+_INSERT_MANY = f"""insert into log (seq, body, hash)
+select ?1 + key, cast(substr(?2, value / {_LONG}, value % {_LONG}) as text), substr(?3, {WHOLE} * key + 1,
+case when (?1 + key) % {EACH} = 0 or key + 1 = ?5 then {WHOLE} else {KEPT} end) from json_each(?4)"""
+"""Rows out of their bodies and hashes, each all in one, and the places of the bodies. SQLite takes no longer than for
+rows of their own, and Python, which need not hand them over one by one, goes on in its other thread meanwhile."""
 _PATIENCE = 1.0
 _PLAIN = 16 * 1024
 _INFO = ", ".join(RunInfo._fields)
@@ -87,8 +97,11 @@ class SqliteWriter:
         self.path = path
         self.head = head
         self._db = connection
-        most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)  # 999 before SQLite 3.32
-        self._inserts = [each for each in _INSERTS if each[0] <= most]
+        try:
+            connection.execute("select 1 from json_each('[]')").close()
+            self._reads_json = True
+        except sqlite3.Error:  # it may have been left out before SQLite 3.38
+            self._reads_json = False
 
     @classmethod
     def create(cls, path: str, info: RunInfo) -> SqliteWriter:
@@ -148,14 +161,9 @@ class SqliteWriter:
         if batch.rows and batch.rows[0][0] != self.head.seq + 1:
             raise StoreConflict(f"{self.path} ends at event {self.head.seq}, not before {batch.rows[0][0]}")
         db = self._db
-        values = shortened(batch.rows)
         try:
             db.execute("begin immediate")
-            at = 0
-            for count, insert in self._inserts:
-                while len(values) - at >= count:
-                    db.execute(insert, values[at : at + count])
-                    at += count
+            self._insert(batch.rows)
             if batch.chunks:
                 chunks = [(id_, seq, _pack(text)) for id_, seq, text in batch.chunks]
                 db.executemany("insert into message_chunks (message_id, seq, text) values (?, ?, ?)", chunks)
@@ -178,6 +186,18 @@ class SqliteWriter:
             raise _translate(error, self.path) from error
         if batch.rows:
             self.head = Head(batch.rows[-1][0], batch.rows[-1][2])
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        if isinstance(rows, Rows) and len(rows) >= _MANY and self._reads_json:
+            sizes = [*map(len, rows.bodies)]
+            if max(sizes) < _LONG and sum(sizes) < _MOST:
+                places = str(
+                    [start * _LONG + size for start, size in zip(accumulate(sizes, initial=1), sizes, strict=False)]
+                )
+                values = rows.first, b"".join(rows.bodies), b"".join(rows.hashes), places, len(rows)
+                self._db.execute(_INSERT_MANY, values)
+                return
+        self._db.executemany(_INSERT, shortened(rows))
 
     def check(self) -> None:
         """Nothing to do: SQLite writes where it likes."""
