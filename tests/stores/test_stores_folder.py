@@ -87,7 +87,7 @@ def test_what_fits_several_runs_is_answered_with_them(store: FolderStore, tmp_pa
 
 def test_there_is_no_latest_run_of_an_empty_store(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(RunNotFound, match=r"there is no run latest: .* holds 0 runs"):
+        with pytest.raises(RunNotFound, match="there is no run latest: no runs in "):
             FolderStore(str(folder)).find("latest")
 
 
