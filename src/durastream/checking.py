@@ -64,7 +64,7 @@ def check(
         if ahead is not None:
             ahead.close()
     kept = Kept(
-        drafts=reader.draft_pieces() if sums is None else None,
+        drafts=reader.draft_pieces(checker.state if live else None) if sums is None else None,
         sums=sums,
         artifacts=_files(checker.state) if policy.artifacts else None,
     )

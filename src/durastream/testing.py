@@ -200,8 +200,11 @@ class MemoryReader:
         found = {message_id: self._text(message_id, since, last) for message_id, since in latest.items()}
         return found | ({REASONING: thoughts} if thoughts else {})
 
-    def draft_pieces(self) -> Iterator[tuple[str, str]]:
-        return iter(self.drafts().items())
+    def draft_pieces(self, at: RunState | None = None) -> Iterator[tuple[str, str]]:
+        if at is None:
+            return iter(self.drafts().items())
+        sinces = {REASONING: 0, **{message.message_id: message.since for message in at.messages.values()}}
+        return ((message_id, self._text(message_id, since, at.seq)) for message_id, since in sinces.items())
 
     def snapshots(self) -> Sequence[int]:
         return sorted(self._recording.snapshots)

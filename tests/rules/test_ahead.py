@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from durastream import ahead, checking
-from durastream.events import Pending, Src, genesis
+from durastream.events import Event, Pending, Src, genesis
 from durastream.ledger import Ledger
 from durastream.rules.policy import Settings
 from durastream.stores import RawChunk, RunInfo
@@ -250,6 +250,29 @@ def test_json_lines_are_judged_the_same_line_by_line_and_in_stretches(
             assert together == judged_lines(path), (number, at)
         found |= {finding.code for finding in together.findings}
     assert {"hash-chain", "seq-gap", "unreadable"} <= found, found
+
+
+class Behind(SqliteReader):
+    """Reads a recording as it was after one of its batches, as far as its events go."""
+
+    end = 0
+
+    def read(self, after: int = 0, limit: int = 5000, *, whole: bool = True) -> list[Event]:
+        return super().read(after, min(limit, self.end - after), whole=whole) if after < self.end else []
+
+    def rows(self, after: int, limit: int) -> list[tuple[bytes, bytes]]:
+        return super().rows(after, limit) if after + limit <= self.end else []
+
+
+def test_text_that_comes_while_a_run_is_verified_is_no_finding(original: Path) -> None:
+    reader = Behind(str(original))
+    reader.end = reader.boundary(400)
+    told: set[str]
+    for live, told in ((True, set()), (False, {"draft"})):
+        report = checking.check(reader, live=live)
+        assert report.events == reader.end < 400
+        assert {finding.code for finding in report.findings} - {"unsealed"} == told
+    reader.close()
 
 
 def gone(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from stores_kit import INFO, LOG, RUN, Kind, batches, fill, make, only, raw_chunk
 
 from durastream.errors import Damaged, StoreConflict
-from durastream.events import Event, dumps, genesis
+from durastream.events import Event, Pending, dumps, genesis
+from durastream.ledger import Ledger
 from durastream.rules.policy import Policy
 from durastream.state import RunState, fold
 from durastream.stores import Batch, Head, Rows
 from durastream.stores.protocols import REASONING, text_of
 from durastream.testing import scripted
-from durastream.verify import Checker, Kept, cut_points, verify
+from durastream.verify import Checker, Kept, cut_points, summed, verify
 
 KINDS = ("sqlite", "jsonl", "memory")
 SIZES = [(1,), (3,), (2, 7), (len(LOG),)]
@@ -354,6 +356,34 @@ def test_a_finished_recording_holds_under_every_check(kind: Kind) -> None:
     report = checker.report(Kept(drafts=reader.draft_pieces()))
     assert Policy().chosen(report.findings) == []
     reader.close()
+
+
+def test_drafts_are_told_as_they_were_at_a_state_that_was_read_before(kind: Kind) -> None:
+    """A run goes on while it is verified: text, a new message and a retraction that came since are no finding."""
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("run.started", {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}),
+        ("text.delta", {"message_id": "a", "text": "one "}),
+        ("text.delta", {"message_id": "b", "text": "two "}),
+    ]
+    since: list[tuple[str, dict[str, Any]]] = [
+        ("text.retracted", {"message_id": "a", "reason": "no"}),
+        ("text.delta", {"message_id": "b", "text": "three"}),
+        ("text.delta", {"message_id": "c", "text": "new"}),
+        ("reasoning.delta", {"text": "hm"}),
+    ]
+    ledger = Ledger(kind.create())
+    state = RunState()
+    for some in (events, since):
+        for type_, data in some:
+            ledger.append([Pending(type_, data, dumps(data))], ("2026-11-23T06:00:00.000000Z", 0.5))
+        reader = kind.reader()
+        if not state.seq:
+            state = fold(reader.read())
+        pieces = reader.draft_pieces(state)
+        if pieces is not None:
+            told = {id_: length for id_, (length, _) in summed(pieces).items() if length}
+            assert told == {"a": 4, "b": 4}
+        reader.close()
 
 
 def test_the_end_of_a_run_is_found_behind_a_long_tail(kind: Kind) -> None:

@@ -417,7 +417,7 @@ class JsonlReader:
     def drafts(self) -> None:
         return None
 
-    def draft_pieces(self) -> None:
+    def draft_pieces(self, at: RunState | None = None) -> None:
         return None
 
     def snapshots(self) -> Sequence[int]:

@@ -205,8 +205,11 @@ class Reader(Protocol):
     def drafts(self) -> dict[str, str] | None:
         """The stored text of each message, and of reasoning; None where the store keeps none beside the events."""
 
-    def draft_pieces(self) -> Iterator[tuple[str, str]] | None:
-        """The same piece by piece: message id and text, those of one message together and in order."""
+    def draft_pieces(self, at: RunState | None = None) -> Iterator[tuple[str, str]] | None:
+        """The same piece by piece: message id and text, those of one message together and in order.
+
+        As they were `at` a state: while a run lasts more may be stored than was read.
+        """
 
     def text_behind(self, message_id: str, seq: int) -> Iterator[tuple[int, str]]:
         """The text that came to a message behind an event, piece by piece, each with the seq it goes up to.

@@ -580,11 +580,16 @@ class SqliteReader:
             del texts[REASONING]
         return texts
 
-    def draft_pieces(self) -> Iterator[tuple[str, str]]:
-        for message_id, since in {REASONING: 0, **dict(self._query("select message_id, since from messages"))}.items():
+    def draft_pieces(self, at: RunState | None = None) -> Iterator[tuple[str, str]]:
+        sinces = {REASONING: 0, **dict(self._query("select message_id, since from messages"))}
+        upto = 1 << 62
+        if at is not None:
+            upto = at.seq
+            sinces |= {message.message_id: message.since for message in at.messages.values()}
+        for message_id, since in sinces.items():
             yield message_id, ""
             try:
-                for piece in self._pieces(message_id, since or 0, 1 << 62):
+                for piece in self._pieces(message_id, since or 0, upto):
                     yield message_id, piece
             except _UNREADABLE as error:
                 raise Damaged(f"{self.path}: the stored draft of {message_id!r} cannot be read: {error}") from error
