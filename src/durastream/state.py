@@ -144,6 +144,11 @@ class Message:
         self._short = self._short + text if self.length <= SHORT else ""
         return text
 
+    def discard(self) -> None:
+        """Let go of the text that came, for who asks neither for it nor for its hash; it is not read for that."""
+        self._blocks.clear()
+        self._tail.clear()
+
     def forget(self) -> None:
         """Begin to count from nothing."""
         self.length = 0
@@ -356,6 +361,12 @@ class RunState:
         for message in self.messages.values():
             message.drain()
         self.reasoning.drain()
+
+    def discard(self) -> None:
+        """Let go of the text of all messages, for a view that shows each event and asks for nothing before it."""
+        for message in self.messages.values():
+            message.discard()
+        self.reasoning.discard()
 
     def _message(self, message_id: str) -> Message:
         message = self.messages.get(message_id)

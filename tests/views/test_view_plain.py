@@ -240,3 +240,15 @@ def test_the_light_views_import_no_rich() -> None:
 
     code = "import sys, durastream.views.plain, durastream.views.jsonl; print('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("show", [plain.show, jsonl.show])
+def test_lines_that_were_shown_are_let_go_of(show: Any, log: Any) -> None:
+    log.start()
+    for at in range(3):
+        log.add(at, "text.delta", message_id="a", text="some words ")
+        log.add(at, "reasoning.delta", text="a thought ")
+    state = RunState()
+    show([log.events, []], state=state, out=io.StringIO())
+    message = state.messages["a"]
+    assert (message.length, message.text, state.reasoning.text) == (33, "", "")

@@ -53,6 +53,7 @@ def show(view: str, batches: Batches, state: RunState, *, timestamps: bool = Fal
         ).left  # fmt: skip
     for batch in batches:
         fold(batch, state)
+        state.discard()
     return False
 
 

@@ -20,6 +20,7 @@ def show(batches: Batches, *, state: RunState, out: TextIO) -> Outcome:
                 state.apply(event)
             if batch:
                 out.flush()
+                state.discard()  # a draft may be longer than memory
     except KeyboardInterrupt:
         return Outcome(left=True)
     return Outcome()

@@ -83,6 +83,7 @@ def show(
             if batch:
                 put(lines.scrolled())
                 out.flush()
+                state.discard()  # a draft may be longer than memory
         put(lines.rest())
         put(lines.screen())
         put(lines.ended())
