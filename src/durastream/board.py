@@ -6,6 +6,7 @@ What a look costs grows with the runs that are live and have said something sinc
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -140,8 +141,7 @@ def _of_info(info: RunInfo) -> Standing:
     started = None
     with suppress(ValueError, TypeError):
         started = datetime.fromisoformat(info.started_at).timestamp()
-    words = info.command if isinstance(info.command, list) else [info.command]
-    name = str(info.name or " ".join(str(word) for word in words[:20]))
+    name = str(info.name or shlex.join(info.command[:20]))
     return Standing(info.run_id, name, info.status, info.reconciled, started, info.duration, read=False)
 
 

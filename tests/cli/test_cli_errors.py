@@ -82,7 +82,8 @@ def test_a_store_without_runs_says_why_there_are_none(ds: Cli) -> None:
     ds.store.mkdir(exist_ok=True)
     for store, why in ((gone, ": No such file or directory"), (file, ": Not a directory"), (ds.store, "")):
         said = f"no runs in {store}{why}"
-        assert ds("list", "--store", str(store)).stderr == f"durastream: {said}\n"
+        hint = "" if store == file else ": durastream run -- COMMAND records one"
+        assert ds("list", "--store", str(store)).stderr == f"durastream: {said}{hint}\n"
         assert ds("verify", "--all", "--store", str(store), code=3).stderr == (
             f"durastream: {said}: nothing was verified\n"
         )

@@ -44,6 +44,12 @@ emit("text.delta", message_id="answer", text="so far")
 """
 
 
+def test_a_command_is_shown_as_a_shell_would_read_it(shelf: Cli) -> None:
+    command = "sh -c 'echo out; echo err >&2; exit 3'"
+    assert any(line.endswith(f"three  {command}") for line in shelf.here("list").stdout.splitlines())
+    assert f"three: {command}\n" in shelf.here("replay", "three", "--view", "plain", "--speed", "max").stdout
+
+
 # attach
 
 

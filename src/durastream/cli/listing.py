@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 import shutil
 import sys
 import time
@@ -47,7 +49,8 @@ def list_runs(store: FolderStore, *, as_json: bool, status: str | None, limit: i
     for error in unreadable:
         say(error)
     if not as_json and not unreadable and not known:
-        say(store.nothing())
+        hint = "" if os.path.isfile(store.folder) else ": durastream run -- COMMAND records one"
+        say(store.nothing() + hint)
     elif not as_json and status is not None and not infos and limit != 0:
         say(f"no runs in {store.folder} with status {status}")
     return 0
@@ -79,8 +82,7 @@ def _line(info: RunInfo, name_width: int, now: float) -> str:
     at = f"{started.astimezone():%Y-%m-%d %H:%M}" if started is not None else ""
     stands = phrase(info.status, 12) + (" !" if info.reconciled is False else "")
     name = f"{phrase(info.name, name_width):<{name_width}}  " if name_width else ""
-    words = info.command if isinstance(info.command, list) else [info.command]
-    command = one_line(" ".join(phrase(word, _WIDE) for word in words[:50]), _WIDE)
+    command = one_line(shlex.join(phrase(word, _WIDE) for word in info.command[:50]), _WIDE)
     return f"{phrase(info.run_id, 64):<6}  {at:<16}  {stands:<13}  {spent:>7}  {name}{command}".rstrip()
 
 

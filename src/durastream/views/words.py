@@ -6,6 +6,7 @@ A recording may hold anything where a number or a word should be, so each of the
 from __future__ import annotations
 
 import reprlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any
@@ -135,10 +136,10 @@ def phrase(value: object, limit: int = 200) -> str:
 
 
 def command(started: Mapping[str, Any] | None) -> str:
-    """The command line or callable of a run, as one line."""
+    """The command line of a run as a shell would read it, or its callable, as one line."""
     words = (started or {}).get("command")
     if isinstance(words, list) and words:
-        return one_line(" ".join(phrase(word, 120) for word in words[:20]))
+        return one_line(shlex.join(phrase(word, 120) for word in words[:20]))
     return phrase((started or {}).get("callable"))
 
 
