@@ -25,7 +25,7 @@ from durastream.verify import summed
 __all__ = ["Ahead", "start"]
 
 _PIPE = 1 << 20  # of bytes that wait: about two stretches
-_OURS = 3  # each third stretch; the first process has the rest to do, too
+_OURS = (0, 3, 5)  # of eight stretches; the first process has the rest to do, too
 _SUMS = sys.maxsize  # where an event would stand: behind all of them
 _FIELDS = 7  # of an event without its body and hash; of pieces there are six
 _BROKEN = (EOFError, OSError, pickle.UnpicklingError)  # as when it was killed while it wrote
@@ -129,7 +129,7 @@ def _work(path: str, fd: int, last: int) -> None:
     try:
         with os.fdopen(fd, "wb") as pipe:
             for turn in range(last // STRETCH):
-                if turn % _OURS == 0:
+                if turn % 8 in _OURS:
                     continue
                 first = turn * STRETCH + 1
                 rows = reader.rows(first - 2, STRETCH + 1)

@@ -26,6 +26,7 @@ __all__ = ["Checker", "Kept", "Report", "Timing", "cut_points", "summed", "verif
 
 _CUTS = 16
 _ALL_CUTS = 2000
+_JOINED = 20_000  # events
 _MANY = 20_000
 _PACKET = ("status", "answer", "sources", "checks", "steps", "usage")
 
@@ -188,16 +189,23 @@ class Checker:
             while self._cuts and self._cuts[-1] <= seq:
                 self._cuts.pop()
             self._join(seq)
+        elif seq - self._joined_at >= _JOINED:
+            self._leave()
 
     def _join(self, seq: int) -> None:
-        """A late joiner comes. The one before hands over to the next, so that one more fold tries every place."""
+        """A late joiner comes; the one before leaves."""
+        self._leave()
+        self._joined, self._joined_at = fork(self.state), seq
+
+    def _leave(self) -> None:
+        """Who joined late must have come to the same state as who read from the start: then it stays the same."""
         if self._joined is not None and summary(self._joined) != summary(self.state):
             self.found(
                 "late-join",
                 f"joining at event {self._joined_at} gives another state than reading from the start",
                 self._joined_at,
             )
-        self._joined, self._joined_at = fork(self.state), seq
+        self._joined = None
 
     def found(self, code: str, message: str, seq: int | None = None) -> None:
         """Note something that does not hold."""
@@ -228,8 +236,7 @@ class Checker:
         self._compare_drafts(kept)
         if self._coverage or kept.raw is not None:
             self._compare_raw(kept.raw or {})
-        if self._joined is not None:
-            self._join(state.seq)
+        self._leave()
         order = {code: at for at, code in enumerate(RULES)}
         self.findings.sort(key=lambda each: order.get(each.code, len(order)))
         ended = self._log.ended is not None
