@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from durastream.aside import Aside
 from durastream.events import Deltas, Event, Found, Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
@@ -59,22 +59,6 @@ def judged(ledger: Ledger, exit_status: Mapping[str, Any] | None) -> tuple[list[
     return found, [] if ledger.course.judged else [own("quality.checked", data) for data in checks(found)]
 
 
-class _Storing(threading.Thread):
-    """Stores a batch while the next one is read."""
-
-    def __init__(self, store: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self._store = store
-        self.error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._store()
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread that goes on
-            self.error = error
-
-
 class Ledger:
     """The one hand that writes into a recording. After an error it must not be used again, as its writer.
 
@@ -90,7 +74,7 @@ class Ledger:
     ) -> None:
         self._head = writer.head
         self._ahead = ahead
-        self._storing: _Storing | None = None
+        self._storing: Aside[None] | None = None
         self.state = RunState()
         self.course = Course()
         self._writer = writer
@@ -137,6 +121,7 @@ class Ledger:
         middle = f',"ts":"{ts}","t":{t:.6f},"type":"'
         state, messages, seq = self.state, self.state.messages, self._seq
         take, bodies, touched = state.take, self._bodies, self._touched
+        lines: dict[tuple[str, str], bytes] = {}
         visible, first, behind = 0, 0, 0
         for each in found if not late_until else _apart(found, late_until):  # the hot path
             if isinstance(each, Deltas):  # nine of ten events: as below, without what is alike in all of them
@@ -146,7 +131,10 @@ class Ledger:
                     seq = self._seq
                 touched[each.message_id] = None
                 visible, first = visible + len(each.texts), first or seq + 1
-                bodies.append(_written(each, seq, middle))
+                like = each.message_id, each.stream
+                if like not in lines:
+                    lines[like] = _line(middle, each)
+                bodies.append(_written(lines[like], each, seq))
                 seq += len(each.texts)
                 state.extend(Pieces(each.message_id, "".join(each.texts), seq, ts, t, []))
                 continue
@@ -210,21 +198,22 @@ class Ledger:
         store = partial(self._store, batch, Head(self._seq, self._digest))
         self._settle()
         if self._ahead and len(rows) >= _LARGE:
-            self._storing = _Storing(store)
+            self._storing = Aside(store)
         else:
             store()
 
     def _chained(self) -> Rows:
         """Take what was added, with the hash at each event."""
-        bodies = b"".join(self._bodies).split(b"\n")
-        bodies.pop()
+        lines = b"".join(self._bodies)
         self._bodies.clear()
+        bodies = lines.split(b"\n")
+        bodies.pop()
         digest, digests, sha256 = self._digest, [], hashlib.sha256
         for body in bodies:  # the hot path
             digest = sha256(digest + body).digest()
             digests.append(digest)
         self._digest = digest
-        return Rows(self._seq - len(bodies) + 1, bodies, digests)
+        return Rows(self._seq - len(bodies) + 1, lines, [*map(len, bodies)], b"".join(digests))
 
     def _store(self, batch: Batch, head: Head) -> None:
         self._writer.append(batch)
@@ -237,13 +226,13 @@ class Ledger:
         """Wait until everything is stored. Raises what kept it from being so."""
         self.wait()
         storing, self._storing = self._storing, None
-        if storing is not None and storing.error is not None:
-            raise storing.error
+        if storing is not None:
+            storing.result()
 
     def wait(self) -> None:
         """Wait until nothing is being stored."""
         if self._storing is not None:
-            self._storing.join()
+            self._storing.wait()
 
     def rest(self) -> None:
         """Nothing happens: store a snapshot if one is due, so that a late joiner has nothing to fold behind it."""
@@ -276,10 +265,14 @@ def _row(message: Message) -> MessageRow:
     return MessageRow(message.message_id, message.role, message.since, message.length, message.completed)
 
 
-def _written(pieces: Deltas, seq: int, middle: str) -> bytes:
-    """The bodies of events behind event `seq`, each with a newline: formatted all at once."""
+def _line(middle: str, pieces: Deltas) -> bytes:
+    """How the body of each of some pieces is formatted, out of its seq, text and offset, with a newline behind it."""
     before = f'{middle}text.delta","data":{pieces.before}'.encode().replace(b"%", b"%%")
-    line = b'{"seq":%%d%b%%b"},"src":{"stream":"%b","offset":%%d}}\n' % (before, pieces.stream.encode())
+    return b'{"seq":%%d%b%%b"},"src":{"stream":"%b","offset":%%d}}\n' % (before, pieces.stream.encode())
+
+
+def _written(line: bytes, pieces: Deltas, seq: int) -> bytes:
+    """The bodies of the events behind event `seq`, all at once."""
     count = len(pieces.jsons)
     values: list[Any] = [None] * (3 * count)
     values[0::3], values[1::3], values[2::3] = range(seq + 1, seq + count + 1), pieces.jsons, pieces.offsets

@@ -42,6 +42,7 @@ from durastream.tail import RAW_PIECE, Control, Packing, Place, Tail
 __all__ = ["Recorder", "main", "recover", "set_aside"]
 
 _PAUSES = (0.002, 0.03)
+_AT_ONCE = 2  # pieces of raw bytes that are being packed
 _LOW_WATER = 64 << 20
 _ABANDONED = 600.0
 _JUMP = 2.0
@@ -335,10 +336,13 @@ class Recorder:
                 continue
             kept = self._raw_at[tail.stream]
             upto = tail.settled if rest else kept + (tail.settled - kept) // RAW_PIECE * RAW_PIECE
-            self._packing += tail.raw(kept, upto)
+            for packing in tail.raw(kept, upto):
+                self._packing.append(packing)
+                if len(self._packing) > _AT_ONCE:
+                    self._packing[-_AT_ONCE].wait()  # a thread takes memory
             self._raw_at[tail.stream] = max(kept, upto)
         packed = []
-        while self._packing and (rest or len(self._packing) > 2 or not self._packing[0].is_alive()):
+        while self._packing and (rest or len(self._packing) > _AT_ONCE or self._packing[0].ready):
             packed.append(self._packing.popleft())
         return packed
 

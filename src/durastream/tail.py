@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+from durastream.aside import Aside
 from durastream.events import Found, Pending, Src, dumps, expanded
 from durastream.redaction.redactor import Redactor
 from durastream.room import KEPT, Room
@@ -366,20 +367,21 @@ class Tail:
         os.close(self._fd)
 
 
-class Packing(threading.Thread):
+class Packing:
     """Compresses raw bytes on the other core, while this one goes on with the next batch."""
 
     def __init__(self, stream: str, offset: int, piece: bytes) -> None:
-        super().__init__(daemon=True)
         self.stream = stream
         self.offset = offset
         self.piece = piece
-        self._packed = b""
-        self.start()
+        self._packed = Aside(partial(zlib.compress, piece, 1))
 
-    def run(self) -> None:
-        self._packed = zlib.compress(self.piece, 1)
+    @property
+    def ready(self) -> bool:
+        return not self._packed.runs
+
+    def wait(self) -> None:
+        self._packed.wait()
 
     def chunk(self) -> RawChunk:
-        self.join()
-        return RawChunk(self.stream, self.offset, len(self.piece), self._packed)
+        return RawChunk(self.stream, self.offset, len(self.piece), self._packed.result())

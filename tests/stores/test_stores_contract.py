@@ -59,7 +59,7 @@ def test_events_by_columns_are_stored_as_those_that_are_given_one_by_one(kind: K
     writer = kind.create()
     for at in range(0, len(LOG), count):
         events = LOG[at : at + count]
-        rows = Rows(at + 1, [event.body.encode() for event in events], [event.hash for event in events])
+        rows = Rows.of(at + 1, [(event.body.encode(), event.hash) for event in events])
         assert [*rows] == [rows[place] for place in range(len(rows))] == rows[:] == [*only(*events).rows]
         writer.append(Batch(rows))
         assert writer.head == Head(events[-1].seq, events[-1].hash)

@@ -319,9 +319,8 @@ class TestMaking:
             asked: list[str] = []
             writer._db.set_trace_callback(asked.append)
             for first, last in ((0, 1), (1, 40), (40, 299)):
-                rows_ = events[first:last]
-                columns = Rows(first + 1, [body.encode() for _, body, _ in rows_], [digest for *_, digest in rows_])
-                writer.append(Batch(columns))
+                columns = [(body.encode(), digest) for _, body, digest in events[first:last]]
+                writer.append(Batch(Rows.of(first + 1, columns)))
             writer.close()
             assert sum(each.startswith("insert into log") for each in asked) == (3 if name == "one" else 299)
             stored.append(rows(kind.path, "select seq, body, hash, typeof(body), typeof(hash) from log order by seq"))

@@ -70,7 +70,7 @@ def _cut(block: bytes, at: int, head: bytes, offset: int) -> tuple[list[bytes], 
     others = [Others(0, offset, block[:at])] if at else []
     pieces = block[at + len(head) :].split(_END + head)
     around = len(head) + len(_END)
-    starts = [*accumulate(map(around.__add__, map(len, pieces)), initial=offset + at)]
+    starts = [*accumulate([len(piece) + around for piece in pieces], initial=offset + at)]
     texts: list[bytes] = []
     places: list[int] = []
     done, last = 0, len(pieces) - 1

@@ -202,7 +202,7 @@ def _write(fd: int, data: bytes) -> None:
 def _columns(rows: Sequence[Row]) -> Iterable[tuple[bytes, bytes]]:
     """UTF-8 of the body of each event, and its hash."""
     if isinstance(rows, Rows):
-        return zip(rows.bodies, rows.hashes, strict=True)
+        return rows.columns()
     return ((body.encode(), digest) for _, body, digest in rows)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, overload
 
 from durastream.events import Event
@@ -44,18 +43,35 @@ Row = tuple[int, str, bytes]
 
 
 class Rows(Sequence[Row]):
-    """Events to append by columns, as a recorder has them: numbered from `first` on, `bodies` in UTF-8, `hashes`."""
+    """Events to append, as a recorder has them: numbered from `first` on, all in few values.
 
-    def __init__(self, first: int, bodies: Sequence[bytes], hashes: Sequence[bytes]) -> None:
+    `lines` are their bodies in UTF-8, a newline behind each, `sizes` how many bytes those have, `hashes` the hashes.
+    """
+
+    def __init__(self, first: int, lines: bytes, sizes: Sequence[int], hashes: bytes) -> None:
         self.first = first
-        self.bodies = bodies
+        self.lines = lines
+        self.sizes = sizes
         self.hashes = hashes
 
+    @classmethod
+    def of(cls, first: int, rows: Iterable[tuple[bytes, bytes]]) -> Rows:
+        """Out of the body and the hash of each."""
+        bodies, hashes = zip(*rows, strict=True)
+        return cls(first, b"".join([body + b"\n" for body in bodies]), [*map(len, bodies)], b"".join(hashes))
+
+    def columns(self) -> Iterator[tuple[bytes, bytes]]:
+        """The body and the hash of each."""
+        start = 0
+        for at, size in enumerate(self.sizes):
+            yield self.lines[start : start + size], self.hashes[32 * at : 32 * at + 32]
+            start += size + 1
+
     def __len__(self) -> int:
-        return len(self.bodies)
+        return len(self.sizes)
 
     def __iter__(self) -> Iterator[Row]:
-        return zip(count(self.first), map(bytes.decode, self.bodies), self.hashes)
+        return ((seq, body.decode(), digest) for seq, (body, digest) in enumerate(self.columns(), self.first))
 
     @overload
     def __getitem__(self, at: int) -> Row: ...
@@ -63,8 +79,11 @@ class Rows(Sequence[Row]):
     def __getitem__(self, at: slice) -> list[Row]: ...
     def __getitem__(self, at: int | slice) -> Row | list[Row]:
         if isinstance(at, slice):
-            return [self[each] for each in range(len(self))[at]]
-        return self.first + range(len(self))[at], self.bodies[at].decode(), self.hashes[at]
+            return [*self][at]
+        place = range(len(self))[at]
+        start = sum(self.sizes[:place]) + place
+        body = self.lines[start : start + self.sizes[place]]
+        return self.first + place, body.decode(), self.hashes[32 * place : 32 * place + 32]
 
 
 class Head(NamedTuple):
