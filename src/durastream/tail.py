@@ -189,7 +189,9 @@ class Tail:
             self.digest.update(data)
             return self._find(data)
         self._masked.feed(data)
-        found = self._guard.sift(self._find(data))
+        found = self._find(data)
+        self._guard.overhear(getattr(self.source, "asides", ()))
+        found = self._guard.sift(found)
         self._settle()
         return found
 
@@ -200,11 +202,7 @@ class Tail:
     def _settle(self) -> None:
         assert self._guard is not None
         assert self._masked is not None
-        for patch in self._guard.patches:
-            self._masked.patch(patch)
-        self._guard.patches.clear()
-        undecided = self._guard.undecided_at
-        piece = self._masked.take(self._masked.at if undecided is None else undecided)
+        piece = self._masked.settled(self._guard)
         self.digest.update(piece)
         if self._kept is not None:
             past = self._kept + len(self._keeping)
@@ -298,6 +296,7 @@ class Tail:
             source = replayed(self._format, self._words)  # a named format is told of a stream without a byte too
         found = source.close() if source is not None else []
         if self._guard is not None and self._masked is not None:
+            self._guard.overhear(getattr(source, "asides", ()))
             found = self._guard.take(found) + self._guard.close()
             self._masked.close()
             self._settle()

@@ -26,6 +26,7 @@ _SMALL = 1 << 11
 _NEAR = 600  # from the least of a secret it is not further to where it begins with what is before it
 _MASK = "*"
 _LEAST_BASE64 = 10
+_HEAD = 8
 
 
 class Span(NamedTuple):
@@ -303,33 +304,46 @@ class Rules:
         return _quick_begun().whole(end) if "pydantic_core" in sys.modules else True
 
     def _begun_literal(self, text: str) -> int:
-        base = max(0, len(text) - self._longest)
-        end = text[base:]
-        least = len(end)
+        heads, beginnings = self._beginnings
+        size = len(text)
+        for at in range(max(0, size - self._longest + 1), size - _HEAD):
+            for literal in heads.get(text[at : at + _HEAD], ()):
+                if len(literal) > size - at and literal.startswith(text[at:]):
+                    return at
+        for at in range(max(0, size - _HEAD), size):
+            if text[at:] in beginnings:
+                return at
+        return size
+
+    @cached_property
+    def _beginnings(self) -> tuple[dict[str, list[str]], set[str]]:
+        """The literals by their first characters, and what a text may end with that is the beginning of one."""
+        heads: dict[str, list[str]] = {}
         for literal in self._literals:
-            at = end.find(literal[0], max(0, len(end) - len(literal) + 1))
-            while 0 <= at < least:
-                if literal.startswith(end[at:]):
-                    least = at
-                at = end.find(literal[0], at + 1)
-        return base + least
+            heads.setdefault(literal[:_HEAD], []).append(literal)
+        return heads, {each[:size] for each in self._literals for size in range(1, min(_HEAD + 1, len(each)))}
 
 
 def _spellings(text: str) -> set[str]:
-    """A secret as it stands in text, in JSON, in bytes that are read one by one, in an address and in base64."""
+    """A secret as it stands in text, in JSON, in bytes that are read one by one, in an address and in base64; and as
+    it stands in two of these, one in the other."""
+    json_, address, base64_ = _in_json(text), _in_address(text), _in_base64(text)
+    twice = {each for spelt in json_ for each in _in_json(spelt)}
+    thrice = {each for spelt in twice for each in _in_json(spelt)}
+    spelt = {text, *json_, *twice, *thrice, *address, *base64_}
+    spelt |= {each.replace("%", "%25") for each in address}
+    for each in base64_:
+        spelt |= _in_address(each) | {each.replace("/", "\\/")}
+    for each in {*json_, *address, *base64_} - {text}:
+        spelt |= _in_base64(each)
+    return spelt | {each.encode("utf-8", "replace").decode("latin-1") for each in spelt}
+
+
+def _in_json(text: str) -> set[str]:
     inner = json.dumps(text)[1:-1]
     loose = json.dumps(text, ensure_ascii=False)[1:-1]
     html = loose.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    spelt = {
-        text,
-        inner,
-        loose,
-        html,
-        *(each.replace("/", "\\/") for each in (inner, loose)),
-        *_in_address(text),
-        *_in_base64(text),
-    }
-    return spelt | {each.encode("utf-8", "replace").decode("latin-1") for each in spelt}
+    return {inner, loose, html, *(each.replace("/", "\\/") for each in (inner, loose))}
 
 
 def _in_address(text: str) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from durastream.events import Pending
+from durastream.events import Aside, Pending
 from durastream.sources.log import LogSource
 from durastream.sources.terminal import TerminalSource
 from durastream.sources.text import TextSource
@@ -46,6 +46,10 @@ class ReplayedSource(Source, Protocol):
     @property
     def settled(self) -> bool:
         """Whether it has found that the stream is plain text, which any source can go on with."""
+
+    @property
+    def asides(self) -> list[Aside]:
+        """The pieces of inputs in what was fed last."""
 
     @property
     def adapter(self) -> type[Adapter] | None:

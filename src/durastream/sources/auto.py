@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from durastream.events import Pending
+from durastream.events import Aside, Pending
 from durastream.sources.text import TextSource
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class AutoSource:
     def framed(self) -> bool:
         """Whether the stream is an agent's: its events depend on all that came before."""
         return self._adapted is not None
+
+    @property
+    def asides(self) -> list[Aside]:
+        """As those of the agent's stream."""
+        return self._adapted.asides if self._adapted is not None else []
 
     @property
     def adapter(self) -> type[Adapter] | None:
