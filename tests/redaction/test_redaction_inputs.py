@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redaction_kit import CANARY, Live, left_on_disk, line
+from redaction_kit import Live, left_on_disk, line
 
 from durastream.importer import import_file
 from durastream.redacted import redact
@@ -17,9 +17,13 @@ from durastream.redaction.redactor import Redactor
 from durastream.stores import FolderStore
 from durastream.stores.folder import open_reader
 
+CANARY = "canary-7qzqkj-value"
 KEY = "ghp_" + "a1B2" * 4 + "FODNN7" + "c3D4" * 4
 INPUT = json.dumps({"command": f"echo {CANARY}", "header": f"x-key {KEY}", "last": "ok"})
-MARKS = ("7f3a", "FODNN7")
+MARKS = ("7qzqkj", "FODNN7")
+"""What no hash and no id has in it."""
+
+ON = {"on": True, "values": {"CANARY_TOKEN": CANARY}}
 
 
 def cut(text: str, *before: str) -> list[str]:
@@ -28,7 +32,7 @@ def cut(text: str, *before: str) -> list[str]:
     return [text[start:stop] for start, stop in pairwise(places)]
 
 
-PIECES = cut(INPUT, "nary-7f", "-value", "B2a1B2FODNN7", "D4c3D4")
+PIECES = cut(INPUT, "nary-7q", "-value", "B2a1B2FODNN7", "D4c3D4")
 
 
 def claude(pieces: list[str]) -> list[dict[str, Any]]:
@@ -145,10 +149,10 @@ def recorded(live: Live, format_: str) -> bytes:
 @pytest.mark.parametrize("log", ["sqlite", "jsonl"])
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_secret_in_the_pieces_of_an_input_is_in_no_file_that_is_left(tmp_path: Path, log: str, format_: str) -> None:
-    live = Live(tmp_path / "on", log, format=format_)
+    live = Live(tmp_path / "on", log, ON, format=format_)
     raw = recorded(live, format_)
     assert left_on_disk(live.folder, *MARKS) == []
-    assert pieces_of(raw) == INPUT.replace(CANARY, "[redacted:env]***").replace(
+    assert pieces_of(raw) == INPUT.replace(CANARY, "[redacted:env]*****").replace(
         KEY[4:], "[redacted:github]".ljust(38, "*")
     )
     assert len(raw) == sum(len(json.dumps(said)) + 1 for said in FORMATS[format_](PIECES)), "no offset moves"
