@@ -216,10 +216,10 @@ class Tail:
 
     def _replay(self, place: Place) -> Source | None:
         """The source as it was when the recording ended; None for one that needs to know nothing of that."""
-        source = replayed(self._format, self._words) if not self.begin else None
+        source = replayed(self._format, self._words, self.begin, line_start=not self.begin)
         if source is None:
             return None
-        for piece in self._file.pieces(0, place.start):
+        for piece in self._file.pieces(self.begin, place.start):
             source.feed(piece)
             if source.settled:
                 return None
@@ -236,8 +236,8 @@ class Tail:
         if self._source is None:
             if self.stream == "control":
                 self._source = Control(self.at)
-            elif self.stream == "stdout" and not self.at:
-                self._source = replayed(self._format, self._words)
+            elif self.stream == "stdout" and self.at == self.begin:
+                self._source = replayed(self._format, self._words, self.begin, line_start=not self.begin)
             if self._source is None:
                 whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
                 self._source = source_for(self.stream, self._format, self.at, line_start=whole)

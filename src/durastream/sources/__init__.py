@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 class ReplayedSource(Source, Protocol):
-    """A source with a memory: to go on in the middle of a stream, it is fed from the start."""
+    """A source with a memory: to go on in the middle of a stream, it is fed from where the stream is first known."""
 
     @property
     def framed(self) -> bool:
@@ -56,21 +56,24 @@ class ReplayedSource(Source, Protocol):
         """The adapter that reads it, once it is known."""
 
 
-def replayed(format_: str, words: Sequence[str] = ()) -> ReplayedSource | None:
+def replayed(
+    format_: str, words: Sequence[str] = (), offset: int = 0, *, line_start: bool = True
+) -> ReplayedSource | None:
     """The source of stdout in a format that has to be read from its start; None for one that can begin anywhere.
 
-    `words` are those of the command, a hint at its format. Raises UsageError for an unknown format.
+    `words` are those of the command, a hint at its format. With `offset` what was before is lost: it is read from the
+    first whole line. Raises UsageError for an unknown format.
     """
     if format_ in ("native", "text", TERMINAL):
         return None
     if format_ == "auto":
         from durastream.sources.auto import AutoSource
 
-        return AutoSource("stdout", words)
+        return AutoSource("stdout", words, offset, line_start=line_start)
     from durastream.sources.adapted import AdaptedSource
     from durastream.sources.adapters import find
 
-    return AdaptedSource("stdout", 0, find(format_))
+    return AdaptedSource("stdout", offset, find(format_))
 
 
 def source_for(stream: str, format_: str, offset: int = 0, *, line_start: bool = True) -> Source:
