@@ -22,6 +22,7 @@ __all__ = [
     "FORMAT",
     "RESERVED",
     "TYPES",
+    "Aside",
     "Deltas",
     "Event",
     "Found",
@@ -152,6 +153,17 @@ class Pending(NamedTuple):
     data: dict[str, Any]
     json: str
     src: Src | None = None
+
+
+class Aside(NamedTuple):
+    """A piece of a text that no event shows as it comes, such as the input of a tool: it is only looked at for secrets.
+
+    Pieces of the same `name` are of one text.
+    """
+
+    name: str
+    text: str
+    src: Src
 
 
 class Deltas(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from durastream.aside import Aside
+from durastream.beside import Beside
 from durastream.events import Deltas, Event, Found, Pending, Src, dumps
 from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
@@ -74,7 +74,7 @@ class Ledger:
     ) -> None:
         self._head = writer.head
         self._ahead = ahead
-        self._storing: Aside[None] | None = None
+        self._storing: Beside[None] | None = None
         self.state = RunState()
         self.course = Course()
         self._writer = writer
@@ -198,7 +198,7 @@ class Ledger:
         store = partial(self._store, batch, Head(self._seq, self._digest))
         self._settle()
         if self._ahead and len(rows) >= _LARGE:
-            self._storing = Aside(store)
+            self._storing = Beside(store)
         else:
             store()
 

@@ -9,11 +9,11 @@ import contextlib
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream import answer
-from durastream.events import FORMAT, Event, Pending, show_hash
+from durastream.events import FORMAT, Aside, Event, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.guard import Guard
 from durastream.redaction.raw import RawGuard
@@ -114,7 +114,8 @@ class NewRun:
         into = self._streams.get(stream)
         if into is None:
             into = self._streams[stream] = _Stream(stream, self._redactor, keep=self._keep)
-        self._enter(into.take(data, source.feed(data)))
+        found = source.feed(data)
+        self._enter(into.take(data, found, getattr(source, "asides", ())))
         self._chunks += into.packed()
 
     def end(self, sources: Mapping[str, Source], status: Mapping[str, Any] | None, at: At | None = None) -> Made:
@@ -123,7 +124,8 @@ class NewRun:
             self._at = at
         for stream, source in sources.items():
             into = self._streams.get(stream)
-            self._enter(source.close() if into is None else into.close(source.close()))
+            last = source.close()
+            self._enter(last if into is None else into.close(last, getattr(source, "asides", ())))
             if unheard := getattr(source, "unheard", None):
                 self._enter([_warning(unheard)])
         self._enter(closing(self.state))
@@ -185,32 +187,30 @@ class _Stream:
         self._waiting = bytearray()
         self._kept = 0
 
-    def take(self, data: bytes, found: list[Pending]) -> list[Pending]:
+    def take(self, data: bytes, found: list[Pending], asides: Sequence[Aside]) -> list[Pending]:
         """The next bytes and what they hold; returns the events that are decided."""
         self.length += len(data)
         if self._guard is None or self._raw is None:
             self._add(data)
             return found
         self._raw.feed(data)
+        self._guard.overhear(asides)
         found = self._guard.take(found)
         self._settle(self._guard, self._raw)
         return found
 
-    def close(self, found: list[Pending]) -> list[Pending]:
+    def close(self, found: list[Pending], asides: Sequence[Aside]) -> list[Pending]:
         """The last events of the stream, and all that waited."""
         if self._guard is None or self._raw is None:
             return found
+        self._guard.overhear(asides)
         found = self._guard.take(found) + self._guard.close()
         self._raw.close()
         self._settle(self._guard, self._raw)
         return found
 
     def _settle(self, guard: Guard, raw: RawGuard) -> None:
-        for patch in guard.patches:
-            raw.patch(patch)
-        guard.patches.clear()
-        undecided = guard.undecided_at
-        self._add(raw.take(raw.at if undecided is None else undecided))
+        self._add(raw.settled(guard))
 
     def _add(self, data: bytes) -> None:
         self.digest.update(data)

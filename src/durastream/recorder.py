@@ -399,7 +399,7 @@ def _cut_short(stream: str) -> str:
 def _given_back(stream: str, missed: int) -> str:
     return (
         f"{missed} bytes of {stream} are lost: they were given back to the disk and stood in the recording,"
-        " which was removed, replaced or damaged"
+        " which was removed, replaced or damaged; what follows is read as if it began there"
     )
 
 

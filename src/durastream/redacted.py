@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from durastream import answer
-from durastream.errors import DurastreamError
+from durastream.errors import DurastreamError, UsageError
 from durastream.events import Event, Pending, show_hash
 from durastream.follow import read_all
 from durastream.ledger import Ledger, judged, own
@@ -20,6 +20,7 @@ from durastream.newrun import Made, free_id, whole_or_none
 from durastream.redaction.guard import Guard, Patch
 from durastream.redaction.raw import RawGuard
 from durastream.redaction.redactor import Redactor
+from durastream.sources import ReplayedSource, replayed
 from durastream.spool import STREAMS
 from durastream.stores import FolderStore, RawChunk, Reader, RunInfo
 from durastream.stores.protocols import completed_info
@@ -43,7 +44,8 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
         ledger = Ledger(writer, redactor=redactor)
         guard = redactor.guard()
         assert guard is not None
-        streams = {name: _Raw(name, reader, redactor) for name in STREAMS}
+        streams = {name: _Raw(name, reader, redactor, guard) for name in STREAMS}
+        streams["stdout"].source = _source(old.started or {}, info)
         waiting: deque[Event] = deque()
         for batch in read_all(reader):
             waiting += batch
@@ -62,6 +64,14 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
         info = completed_info(info, ledger.state, ledger.head, show_hash(ledger.head.hash))
         writer.finish(info)
         return Made(info, ledger.state)
+
+
+def _source(started: dict[str, Any], info: RunInfo) -> ReplayedSource | None:
+    """What read the stdout of a run; None when that is not known, or was no agent's stream."""
+    try:
+        return replayed(str(started.get("stdout", "text")), info.command)
+    except UsageError:  # an adapter that is not installed here
+        return None
 
 
 def _told(event: Event, info: RunInfo, reader: Reader) -> Pending:
@@ -103,8 +113,11 @@ def _end(ledger: Ledger, told: dict[str, Any], streams: dict[str, _Raw], redacto
 class _Raw:
     """The raw bytes of one stream, from the old recording into the new one."""
 
-    def __init__(self, stream: str, reader: Reader, redactor: Redactor) -> None:
+    def __init__(self, stream: str, reader: Reader, redactor: Redactor, guard: Guard) -> None:
         self.length = 0
+        self.source: ReplayedSource | None = None
+        """What reads the stream anew, for what no event shows in pieces."""
+        self._guard = guard
         self._stream = stream
         self._digest = hashlib.sha256()
         self._pieces = iter(reader.raw(stream))
@@ -128,6 +141,10 @@ class _Raw:
         piece = next(self._pieces, b"")
         self._fed += len(piece)
         self._raw.feed(piece)
+        if self.source is not None:
+            _ = self.source.feed(piece) if piece else self.source.close()
+            self._guard.overhear(self.source.asides)
+            self.source = self.source if piece else None
         return bool(piece)
 
     def settle(self, guard: Guard) -> None:
@@ -155,6 +172,7 @@ class _Raw:
         """All that is kept of the stream."""
         while self._feed():
             continue
+        guard.close()  # nothing is left in it but what no event shows
         self._raw.close()
         self.settle(guard)
         self._add(self._raw.take(self._raw.at))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from durastream.aside import Aside
+from durastream.beside import Beside
 from durastream.events import Found, Pending, Src, dumps, expanded
 from durastream.redaction.redactor import Redactor
 from durastream.room import KEPT, Room
@@ -190,7 +190,9 @@ class Tail:
             self.digest.update(data)
             return self._find(data)
         self._masked.feed(data)
-        found = self._guard.sift(self._find(data))
+        found = self._find(data)
+        self._guard.overhear(getattr(self.source, "asides", ()))
+        found = self._guard.sift(found)
         self._settle()
         return found
 
@@ -201,11 +203,7 @@ class Tail:
     def _settle(self) -> None:
         assert self._guard is not None
         assert self._masked is not None
-        for patch in self._guard.patches:
-            self._masked.patch(patch)
-        self._guard.patches.clear()
-        undecided = self._guard.undecided_at
-        piece = self._masked.take(self._masked.at if undecided is None else undecided)
+        piece = self._masked.settled(self._guard)
         self.digest.update(piece)
         if self._kept is not None:
             past = self._kept + len(self._keeping)
@@ -219,10 +217,10 @@ class Tail:
 
     def _replay(self, place: Place) -> Source | None:
         """The source as it was when the recording ended; None for one that needs to know nothing of that."""
-        source = replayed(self._format, self._words) if not self.begin else None
+        source = replayed(self._format, self._words, self.begin, line_start=not self.begin)
         if source is None:
             return None
-        for piece in self._file.pieces(0, place.start):
+        for piece in self._file.pieces(self.begin, place.start):
             source.feed(piece)
             if source.settled:
                 return None
@@ -239,8 +237,8 @@ class Tail:
         if self._source is None:
             if self.stream == "control":
                 self._source = Control(self.at)
-            elif self.stream == "stdout" and not self.at:
-                self._source = replayed(self._format, self._words)
+            elif self.stream == "stdout" and self.at == self.begin:
+                self._source = replayed(self._format, self._words, self.begin, line_start=not self.begin)
             if self._source is None:
                 whole = self.at == 0 or os.pread(self._fd, 1, self.at - 1) == b"\n"
                 self._source = source_for(self.stream, self._format, self.at, line_start=whole)
@@ -299,6 +297,7 @@ class Tail:
             source = replayed(self._format, self._words)  # a named format is told of a stream without a byte too
         found = source.close() if source is not None else []
         if self._guard is not None and self._masked is not None:
+            self._guard.overhear(getattr(source, "asides", ()))
             found = self._guard.take(found) + self._guard.close()
             self._masked.close()
             self._settle()
@@ -374,7 +373,7 @@ class Packing:
         self.stream = stream
         self.offset = offset
         self.piece = piece
-        self._packed = Aside(partial(zlib.compress, piece, 1))
+        self._packed = Beside(partial(zlib.compress, piece, 1))
 
     @property
     def ready(self) -> bool:

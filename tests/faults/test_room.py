@@ -255,8 +255,38 @@ def test_a_recording_that_is_removed_is_made_anew_from_what_was_not_given_back_a
     warnings = box.look(spool.run_id).warnings
     assert warnings == [
         f"{missed} bytes of stdout are lost: they were given back to the disk and stood in the recording,"
-        " which was removed, replaced or damaged"
+        " which was removed, replaced or damaged; what follows is read as if it began there"
     ]
+
+
+@needs_holes
+@pytest.mark.parametrize("meta", [{"format": "auto"}, {"format": "codex", **OFF}], ids=["found", "named"])
+def test_the_rest_of_an_agents_stream_is_read_in_its_format_when_its_beginning_is_lost(
+    box: Box, small: int, meta: dict[str, Any]
+) -> None:
+    data = agent_stream(2500)
+    half = len(data) // 2
+    made = []
+    for killed in (False, True):
+        spool = spooled(box, **meta)
+        goes_on(spool, data[:half])
+        for path in Path(box.folder).glob(f"{spool.run_id}.*"):
+            path.unlink()
+        if killed:
+            goes_on(spool, data[: half + half // 3])
+        goes_on(spool, data)
+        begin = int(Path(spool.file("given")).read_text()[:20])
+        made.append((begin, ended(box, spool)[0]))
+    assert begin
+    assert made[0] == made[1]
+    said, rest = made[0][1], data[data.index(b"\n", begin) + 1 :]
+    torn = [list(each) for each in said[:2] if each[0] in ("text.delta", "log.line")]
+    assert len(torn) == 1, "only what is left of the line whose beginning is lost"
+    steps = [each for each in said if each[0] == "step.completed"]
+    assert len(steps) > rest.count(b'"item.completed"') // 2
+    assert said[-1][0] == "run.declared"
+    [lost] = [text for text in box.look(spool.run_id).warnings if "are lost" in text]
+    assert lost.endswith("what follows is read as if it began there")
 
 
 @needs_holes

@@ -151,6 +151,38 @@ def test_the_value_of_a_variable_is_known_in_base64_and_in_an_address(
     assert holds(live.recorder.path) == []
 
 
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+TWICE = {
+    "base64 of base64": lambda secret: _base64(_base64(f"user:{secret}")),
+    "base64 of base64, a byte further": lambda secret: _base64("x" + _base64(f"me:{secret}!")),
+    "base64 of what is percent-encoded": lambda secret: _base64(f"key={quote(secret, safe='')}&x=1"),
+    "base64 in an address": lambda secret: quote(_base64(f"~?>{secret}"), safe=""),
+    "percent-encoded twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "JSON in JSON in JSON": lambda secret: json.dumps(json.dumps(json.dumps(secret))),
+    "base64 of JSON": lambda secret: _base64(json.dumps({"auth": secret})),
+}
+
+
+@pytest.mark.parametrize("secret", [CANARY, ODD], ids=["plain", "odd"])
+def test_the_value_of_a_variable_is_known_where_it_is_encoded_twice(tmp_path: Path, secret: str) -> None:
+    spelt = [encode(secret) for encode in TWICE.values()]
+    middles = [each[len(each) // 2 - 5 : len(each) // 2 + 5] for each in spelt]
+    for folder, settings in (("on", {"on": True, "values": {"A_TOKEN": secret}}), ("off", {"on": False})):
+        live = Live(tmp_path / folder, redact=settings)
+        for each in spelt:
+            live.write("stderr", f"> {each}\n".encode())
+            live.write("stdout", each.encode() + b"\n")
+        live.write("events", line("step.started", step_id="s", title="fetch", input=spelt))
+        live.write("events", line("step.completed", step_id="s", status="ok"))
+        live.end()
+        left = {each.rpartition(": ")[2] for each in left_on_disk(tmp_path / folder, *middles)}
+        assert left == (set() if folder == "on" else set(middles))
+        assert holds(live.recorder.path) == []
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_a_secret_whose_letters_are_spelt_as_escapes_is_masked_in_the_raw_bytes_too(tmp_path: Path, kill: bool) -> None:
     spelt = CANARY.replace("a", "\\u0061").replace("-", "\\u002d")

@@ -259,7 +259,7 @@ def test_pieces_that_come_together_are_guarded_as_single_ones(
         out: list[Pending] = []
         for batch in read:
             found: list[Found] = [
-                each
+                Pending(*each)  # one of its own: which event is meant is told by its identity
                 if isinstance(each, Pending)
                 else Deltas(
                     each[0], each[1], [dumps(t)[1:-1].encode() for t in each[1]], "events", [*range(len(each[1]))]

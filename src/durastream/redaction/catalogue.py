@@ -26,6 +26,8 @@ _SMALL = 1 << 11
 _NEAR = 600  # from the least of a secret it is not further to where it begins with what is before it
 _MASK = "*"
 _LEAST_BASE64 = 10
+_HEAD = 8
+_LEAD = 3
 
 
 class Span(NamedTuple):
@@ -209,6 +211,9 @@ class Rules:
     ) -> None:
         literals = {text: "text" for text in texts if text} | dict.fromkeys(values.values(), "env")
         self._literals = {spelt: kind for text, kind in literals.items() for spelt in _spellings(text)}
+        twice = {spelt for text in literals for spelt in _twice_in_base64(text)} - self._literals.keys()
+        self._literals |= {spelt: kind for text, kind in literals.items() for spelt in _twice_in_base64(text) & twice}
+        self._leads = dict.fromkeys(twice, _LEAD)
         self._known = known
         self.patient = patient
         self._longest = max(map(len, self._literals), default=0)
@@ -237,7 +242,7 @@ class Rules:
         for literal, kind in self._literals.items():
             at = text.find(literal)
             while at >= 0:
-                found.append(Span(at, at + len(literal), kind))
+                found.append(Span(at + self._leads.get(literal, 0), at + len(literal), kind))
                 at = text.find(literal, at + len(literal))
         for pattern in self._patterns:
             found += [Span(*match.span(), "pattern") for match in pattern.finditer(text) if match[0]]
@@ -303,33 +308,57 @@ class Rules:
         return _quick_begun().whole(end) if "pydantic_core" in sys.modules else True
 
     def _begun_literal(self, text: str) -> int:
-        base = max(0, len(text) - self._longest)
-        end = text[base:]
-        least = len(end)
+        heads, beginnings = self._beginnings
+        least = size = len(text)
+        for at in range(max(0, size - self._longest + 1), size - _HEAD):
+            if at >= least:
+                return least
+            for literal in heads.get(text[at : at + _HEAD], ()):
+                if len(literal) > size - at and literal.startswith(text[at:]):
+                    least = min(least, at + self._leads.get(literal, 0))
+        for at in range(max(0, size - _HEAD), size):
+            least = min(least, at + beginnings.get(text[at:], size))
+        return least
+
+    @cached_property
+    def _beginnings(self) -> tuple[dict[str, list[str]], dict[str, int]]:
+        """The literals by their first characters; what a text may end with that is the beginning of one, and how much
+        of it is no part of the secret."""
+        heads: dict[str, list[str]] = {}
+        beginnings: dict[str, int] = {}
         for literal in self._literals:
-            at = end.find(literal[0], max(0, len(end) - len(literal) + 1))
-            while 0 <= at < least:
-                if literal.startswith(end[at:]):
-                    least = at
-                at = end.find(literal[0], at + 1)
-        return base + least
+            heads.setdefault(literal[:_HEAD], []).append(literal)
+            lead = self._leads.get(literal, 0)
+            for size in range(lead + 1, min(_HEAD + 1, len(literal))):
+                beginnings[literal[:size]] = min(lead, beginnings.get(literal[:size], lead))
+        return heads, beginnings
 
 
 def _spellings(text: str) -> set[str]:
-    """A secret as it stands in text, in JSON, in bytes that are read one by one, in an address and in base64."""
+    """A secret as it stands in text, in JSON, in bytes that are read one by one, in an address and in base64; and as
+    it stands in two of these, one in the other."""
+    json_, address, base64_ = _in_json(text), _in_address(text), _in_base64(text)
+    twice = {each for spelt in json_ for each in _in_json(spelt)}
+    thrice = {each for spelt in twice for each in _in_json(spelt)}
+    spelt = {text, *json_, *twice, *thrice, *address, *base64_}
+    spelt |= {each.replace("%", "%25") for each in address}
+    for each in base64_:
+        spelt |= _in_address(each) | {each.replace("/", "\\/")}
+    return spelt | {each.encode("utf-8", "replace").decode("latin-1") for each in spelt}
+
+
+def _twice_in_base64(text: str) -> set[str]:
+    """What base64 makes of a secret that is in base64, in an address or in JSON. There are so many of these that a text
+    ends with the first character of one all the time, and would wait: the first `_LEAD` of them are shown."""
+    once = {*_in_json(text), *_in_address(text), *_in_base64(text)} - {text}
+    return {each for spelt in once for each in _in_base64(spelt)}
+
+
+def _in_json(text: str) -> set[str]:
     inner = json.dumps(text)[1:-1]
     loose = json.dumps(text, ensure_ascii=False)[1:-1]
     html = loose.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    spelt = {
-        text,
-        inner,
-        loose,
-        html,
-        *(each.replace("/", "\\/") for each in (inner, loose)),
-        *_in_address(text),
-        *_in_base64(text),
-    }
-    return spelt | {each.encode("utf-8", "replace").decode("latin-1") for each in spelt}
+    return {inner, loose, html, *(each.replace("/", "\\/") for each in (inner, loose))}
 
 
 def _in_address(text: str) -> set[str]:

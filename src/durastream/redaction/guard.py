@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from durastream.events import Deltas, Found, Pending, Src, dumps, expanded
+from durastream.events import Aside, Deltas, Found, Pending, Src, dumps, expanded
 from durastream.redaction.catalogue import SECRET_NAME, Rules, mask
 from durastream.redaction.pieces import Mark, Pieces, masked
 
@@ -23,6 +23,7 @@ _FEW = 16
 _GIVE_UP = 1 << 20
 _LONG = 2.0
 _SHORT = 0.1
+_ASIDES = 64
 
 _Key = tuple[str, str]
 
@@ -115,6 +116,7 @@ class Guard:
         self._rules = rules
         self._counts = counts
         self._texts: dict[_Key, _Text] = {}
+        self._asides: dict[str, _Text] = {}
         self._queue: deque[_Slot] = deque()
         self._since: float | None = None
         self.patches: list[Patch] = []
@@ -133,8 +135,7 @@ class Guard:
         """The first byte of a stream whose event is undecided, where events of many come."""
         places = [
             slot.pending.src.offset
-            for text in self._texts.values()
-            if text.slots
+            for text in (*self._texts.values(), *self._asides.values())
             for slot in text.slots
             if slot.pending.src is not None and stream in (None, slot.pending.src.stream)
         ]
@@ -156,6 +157,31 @@ class Guard:
         for part in parts:
             part.text.passed(part.texts)
         return True
+
+    def overhear(self, asides: Sequence[Aside]) -> None:
+        """Take in what no event shows as it comes: it delays none, and is masked in the raw bytes. To be called before
+        the events of the same bytes are taken in."""
+        if not asides:
+            return
+        self._give_up(asides[-1].src)
+        named: dict[str, list[Aside]] = {}
+        for aside in asides:
+            named.setdefault(aside.name, []).append(aside)
+        for name, some in named.items():
+            text = self._asides.pop(name, None) or _Text(self._rules, ("", name))
+            self._asides[name] = text  # the last of them
+            texts = [aside.text for aside in some]
+            (way,) = text.ways
+            if clean := way.clean(texts):
+                way.passed(texts[:clean])
+            if clean == len(some):
+                continue
+            taken = [_Slot(Pending("", {"text": each.text}, "", each.src)) for each in some[clean:]]
+            text.slots += taken
+            way.take(list(zip(taken, texts[clean:], strict=True)))
+            self._settle(text)
+        while len(self._asides) > _ASIDES:
+            self._finish(self._asides.pop(next(iter(self._asides))))
 
     def take(self, found: list[Pending]) -> list[Pending]:
         """Take events in; returns those that are decided."""
@@ -233,7 +259,7 @@ class Guard:
 
     def close(self) -> list[Pending]:
         """Everything that waits: the stream ends here."""
-        for text in self._texts.values():
+        for text in (*self._texts.values(), *self._asides.values()):
             self._finish(text)
         return self._release()
 
@@ -336,7 +362,7 @@ class Guard:
 
     def _give_up(self, src: Src | None) -> None:
         """What did not go on for a mebibyte of the stream is no beginning: memory is finite."""
-        for text in list(self._texts.values()):
+        for text in [*self._texts.values(), *self._asides.values()]:
             first = text.slots[0].pending.src if text.slots else None
             if first is not None and src is not None and src.stream == first.stream:
                 if src.offset - first.offset <= _GIVE_UP:
@@ -360,7 +386,8 @@ class Guard:
     def _settle(self, text: _Text, *, given: bool = False) -> None:
         """Note what became of pieces that are decided, or `given` out undecided."""
         for way in text.ways:
-            self._counts.update(span.kind for span in way.found)
+            if text.type:  # else it is counted in the event that shows all of it
+                self._counts.update(span.kind for span in way.found)
             way.found.clear()
         decided = 0
         for slot in text.slots:

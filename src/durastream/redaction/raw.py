@@ -8,7 +8,7 @@ import re
 from collections import deque
 
 from durastream.redaction.catalogue import Rules, mask
-from durastream.redaction.guard import Patch
+from durastream.redaction.guard import Guard, Patch
 from durastream.redaction.pieces import Mark, Pieces, masked
 
 __all__ = ["RawGuard"]
@@ -37,6 +37,7 @@ class RawGuard:
         self._pieces = Pieces(rules)
         self._blocks: deque[_Block] = deque()
         self._ready = bytearray()
+        self._late: list[Patch] = []
         self._start = 0
 
     @property
@@ -87,6 +88,13 @@ class RawGuard:
             block = self._blocks.popleft()
             self._ready += masked(block.text, block.parts).encode("latin-1")
 
+    def settled(self, guard: Guard) -> bytes:
+        """Mask what a guard of this one stream has found, and take the bytes of which all is decided."""
+        self._late = [patch for patch in (*self._late, *guard.patches) if not self.patch(patch)]
+        guard.patches.clear()
+        undecided = guard.undecided_at
+        return self.take(min([self.at if undecided is None else undecided, *(each.src.offset for each in self._late)]))
+
     def patch(self, patch: Patch) -> bool:
         """Mask what is split over events, in the bytes of one of them: its text as it is written there. False when
         those bytes are not decided."""
@@ -120,10 +128,16 @@ class RawGuard:
 
 def _replaced(line: bytes, text: str, low: int, high: int, part: str) -> bytes:
     """A line in which a part of a text is masked, in whichever way its JSON spells it; nothing if it is not there."""
-    for plain in (True, False):
+    for quote, plain in (
+        (b'"', True),
+        (b'"', False),
+        (b"", True),
+        (b"", False),
+    ):  # a value of its own is the best match
         spelt = [json.dumps(each, ensure_ascii=not plain)[1:-1].encode("utf-8", "replace") for each in
                  (text[:low], text[low:high], text[high:])]  # fmt: skip
-        at = line.find(b"".join(spelt))
+        spelt[0] = quote + spelt[0]
+        at = line.find(b"".join(spelt) + quote)
         if at >= 0:
             start, size = at + len(spelt[0]), len(spelt[1])
             return line[:start] + part.encode()[:size].ljust(size, b"*") + line[start + size :]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from durastream.events import Pending
+from durastream.events import Aside, Pending
 from durastream.sources.log import LogSource
 from durastream.sources.terminal import TerminalSource
 from durastream.sources.text import TextSource
@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 class ReplayedSource(Source, Protocol):
-    """A source with a memory: to go on in the middle of a stream, it is fed from the start."""
+    """A source with a memory: to go on in the middle of a stream, it is fed from where the stream is first known."""
 
     @property
     def framed(self) -> bool:
@@ -48,25 +48,32 @@ class ReplayedSource(Source, Protocol):
         """Whether it has found that the stream is plain text, which any source can go on with."""
 
     @property
+    def asides(self) -> list[Aside]:
+        """The pieces of inputs in what was fed last."""
+
+    @property
     def adapter(self) -> type[Adapter] | None:
         """The adapter that reads it, once it is known."""
 
 
-def replayed(format_: str, words: Sequence[str] = ()) -> ReplayedSource | None:
+def replayed(
+    format_: str, words: Sequence[str] = (), offset: int = 0, *, line_start: bool = True
+) -> ReplayedSource | None:
     """The source of stdout in a format that has to be read from its start; None for one that can begin anywhere.
 
-    `words` are those of the command, a hint at its format. Raises UsageError for an unknown format.
+    `words` are those of the command, a hint at its format. With `offset` what was before is lost: it is read from the
+    first whole line. Raises UsageError for an unknown format.
     """
     if format_ in ("native", "text", TERMINAL):
         return None
     if format_ == "auto":
         from durastream.sources.auto import AutoSource
 
-        return AutoSource("stdout", words)
+        return AutoSource("stdout", words, offset, line_start=line_start)
     from durastream.sources.adapted import AdaptedSource
     from durastream.sources.adapters import find
 
-    return AdaptedSource("stdout", 0, find(format_))
+    return AdaptedSource("stdout", offset, find(format_))
 
 
 def source_for(stream: str, format_: str, offset: int = 0, *, line_start: bool = True) -> Source:

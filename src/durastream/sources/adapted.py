@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from durastream.events import Pending, Src
+from durastream.events import Aside, Pending, Src
 from durastream.sources.adapters import Adapter, Narrator, Unmapped
+from durastream.sources.asides import add_pieces, has_pieces
 from durastream.sources.decode import decode, encode, rejected
 from durastream.sources.frames import Frame, Frames
 from durastream.sources.log import log_line
@@ -21,6 +22,8 @@ class AdaptedSource:
     """Frames into events. Whatever a frame holds, it is an event or a line of the log: nothing raises, nothing is lost.
 
     An adapter has a memory, so a stream is always read from its start.
+    `asides` are the pieces of inputs in the frames of the last `feed`, which adapters collect, or pass over because
+    they come again whole.
     """
 
     framed = True
@@ -29,6 +32,7 @@ class AdaptedSource:
     def __init__(self, stream: str, offset: int, adapter: type[Adapter]) -> None:
         self.stream = stream
         self._start = offset
+        self.asides: list[Aside] = []
         self._frames = Frames(offset)
         self._say = Narrator()
         self.adapter = adapter
@@ -42,10 +46,12 @@ class AdaptedSource:
         return None if self._heard else f"no record of {self.adapter.name} was seen on {self.stream}: see --format"
 
     def feed(self, data: bytes) -> list[Pending]:
+        self.asides = []
         return self._take(self._frames.feed(data))
 
     def close(self) -> list[Pending]:
         """At the end of a stream that held nothing, its format is told all the same: no end of it was declared."""
+        self.asides = []
         found = self._take(self._frames.close())
         return found + self._told(Src(self.stream, self._start, 0))
 
@@ -66,6 +72,8 @@ class AdaptedSource:
                 if not frame.sse or frame.data != b"[DONE]":
                     found.append(self._unread(frame, src))
                 continue
+            if has_pieces(frame.data) and (type(value) is dict or type(value) is list):
+                add_pieces(self.asides, value, src)
             try:
                 take(value)
                 found += [Pending(type_, data, encode(data), src) for type_, data in drain()]

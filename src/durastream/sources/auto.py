@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from durastream.events import Pending
+from durastream.events import Aside, Pending
 from durastream.sources.text import TextSource
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ class AutoSource:
     Once decided it stays so: text after 60 lines without a match, else that format to the end of the stream.
     """
 
-    def __init__(self, stream: str, words: Sequence[str]) -> None:
+    def __init__(self, stream: str, words: Sequence[str], offset: int = 0, *, line_start: bool = True) -> None:
         self.stream = stream
         self._words = words
-        self._text = TextSource(stream, 0)
+        self._text = TextSource(stream, offset, line_start=line_start)
         self._adapted: AdaptedSource | None = None
         self._detector: Detector | None = None
         self._rest = b""
-        self._at = 0  # of the first byte of _rest
+        self._at = offset  # of the first byte of _rest
         self._held = 0  # bytes of _rest that are whole lines kept until the next line decides
-        self._line_start = True
+        self._line_start = line_start
         self._lines = 0
         self.settled = False
         """Whether the stream is text for good: its events depend on nothing that came before."""
@@ -50,6 +50,11 @@ class AutoSource:
     def framed(self) -> bool:
         """Whether the stream is an agent's: its events depend on all that came before."""
         return self._adapted is not None
+
+    @property
+    def asides(self) -> list[Aside]:
+        """As those of the agent's stream."""
+        return self._adapted.asides if self._adapted is not None else []
 
     @property
     def adapter(self) -> type[Adapter] | None:

@@ -6,12 +6,12 @@ from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["Aside"]
+__all__ = ["Beside"]
 
 _Made = TypeVar("_Made")
 
 
-class Aside(Generic[_Made]):
+class Beside(Generic[_Made]):
     """Begins at once. The start of a `threading.Thread` waits until it runs: a millisecond while its maker is busy."""
 
     def __init__(self, call: Callable[[], _Made]) -> None:
