@@ -17,7 +17,7 @@ from durastream.seals import signature_faults
 from durastream.spool import STREAMS
 from durastream.state import RunState
 from durastream.stores import Reader
-from durastream.stores.sqlite import SqliteReader
+from durastream.stores.sqlite_reader import SqliteReader
 from durastream.stretch import STRETCH, condense
 from durastream.verify import Checker, Kept, Report, cut_points
 

@@ -19,7 +19,7 @@ from durastream.rules.course import VISIBLE, WATCHED, Course
 from durastream.rules.finding import Finding
 from durastream.state import Message, RunState
 from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Rows, Writer
-from durastream.stores.sqlite import REASONING
+from durastream.stores.protocols import REASONING
 from durastream.stretch import Pieces
 
 __all__ = ["Ledger", "closing", "judged", "now_text", "own"]

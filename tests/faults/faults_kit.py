@@ -396,9 +396,9 @@ for cls in (SqliteWriter, JsonlWriter):
     cls.append = append
 if mode == "lazy":
     import durastream.stores.jsonl as jsonl, durastream.stores.sqlite as sqlite
-    prepare = sqlite._prepare
+    prepare = sqlite.prepare
     jsonl._sync = lambda fd: None
-    sqlite._prepare = lambda db: (prepare(db), db.execute("pragma synchronous=off").close())
+    sqlite.prepare = lambda db: (prepare(db), db.execute("pragma synchronous=off").close())
 if mode == "forgetful":
     tail = recorder.Recorder._tail
     def forgetful(self, stream):

@@ -25,7 +25,8 @@ from durastream.ledger import Ledger
 from durastream.rules.policy import Settings
 from durastream.stores import RawChunk, RunInfo
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
-from durastream.stores.sqlite import SqliteReader, SqliteWriter
+from durastream.stores.sqlite import SqliteWriter
+from durastream.stores.sqlite_reader import SqliteReader
 from durastream.verify import Report, summed
 
 pytestmark = [
@@ -304,7 +305,7 @@ def test_a_second_process_that_is_killed_is_done_without_and_leaves_nothing(orig
 ORPHAN = """
 import os, sys
 from durastream import ahead
-from durastream.stores.sqlite import SqliteReader
+from durastream.stores.sqlite_reader import SqliteReader
 ahead.STRETCH = 64
 helper = ahead.start(SqliteReader(sys.argv[1]), 800)
 helper.take(65)

@@ -17,8 +17,7 @@ from durastream.events import Event, dumps
 from durastream.state import RunState
 from durastream.stores import Batch, Chunk, FolderStore, MessageRow, RawChunk, Reader, RunInfo, Writer
 from durastream.stores.folder import open_reader
-from durastream.stores.protocols import completed_info
-from durastream.stores.sqlite import REASONING
+from durastream.stores.protocols import REASONING, completed_info
 from durastream.testing import MemoryStore, scripted
 
 settings.register_profile("durastream", deadline=None, max_examples=60)

@@ -11,8 +11,9 @@ import pytest
 from durastream.events import Event
 from durastream.state import RunState, fold, summary
 from durastream.stores import Batch, RunInfo
-from durastream.stores.protocols import Chunk, MessageRow
-from durastream.stores.sqlite import REASONING, SqliteReader, SqliteWriter
+from durastream.stores.protocols import REASONING, Chunk, MessageRow
+from durastream.stores.sqlite import SqliteWriter
+from durastream.stores.sqlite_reader import SqliteReader
 from durastream.testing import scripted
 
 
@@ -30,7 +31,7 @@ def test_a_state_far_behind_a_snapshot_is_put_together_from_chunks_and_is_the_sa
     path, events = _chunked(tmp_path, told)
     reader = SqliteReader(path)
     fell_back: list[int] = []
-    monkeypatch.setattr("durastream.stores.sqlite._FAR", 1)
+    monkeypatch.setattr("durastream.stores.sqlite_reader._FAR", 1)
     fold_on = SqliteReader._fold_on
     monkeypatch.setattr(
         SqliteReader,
@@ -50,7 +51,7 @@ def test_where_chunks_do_not_fit_the_events_are_read(tmp_path: Path, monkeypatch
     db.execute("update log set body = 'x' where seq = 20")
     db.commit()
     db.close()
-    monkeypatch.setattr("durastream.stores.sqlite._FAR", 1)
+    monkeypatch.setattr("durastream.stores.sqlite_reader._FAR", 1)
     reader = SqliteReader(path)
     assert summary(reader.state(18)) == summary(fold(events[:18]))
     assert reader.state(len(events)).seq == len(events), "what is behind the damage is there"

@@ -21,10 +21,12 @@ from stores_kit import INFO, LOG, RUN, SRC, Files, batches, fill, only, python, 
 from durastream.errors import Damaged, NewerFormat, NotARecording, StoreFull, StoreUnwritable
 from durastream.events import FORMAT, dumps
 from durastream.state import fold
-from durastream.stores import Batch, Reader, Rows, packed, schema
+from durastream.stores import Batch, Reader, Rows, database, packed, schema
 from durastream.stores import sqlite as module
+from durastream.stores.database import settle
 from durastream.stores.hashes import EACH
-from durastream.stores.sqlite import SqliteReader, SqliteWriter, settle
+from durastream.stores.sqlite import SqliteWriter
+from durastream.stores.sqlite_reader import SqliteReader
 from durastream.testing import scripted
 from durastream.verify import verify
 
@@ -54,7 +56,7 @@ def rows(path: Path, sql: str) -> list[Any]:
 def test_the_schema_that_is_shipped_is_the_one_that_is_made() -> None:
     shipped = Path(schema.__file__).with_name("schema.sql").read_text(encoding="utf-8")
     assert shipped == schema.script()
-    assert module._APPLICATION_ID == schema.APPLICATION_ID
+    assert module.APPLICATION_ID == schema.APPLICATION_ID
 
 
 class TestFinished:
@@ -216,9 +218,9 @@ def test_a_recording_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, m
         error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
         raise error
 
-    monkeypatch.setattr(module, "_open_to_read", refuse)
+    monkeypatch.setattr(database, "_open", refuse)
     reader = SqliteReader(str(path))
-    copy = Path(reader._copy.name)
+    copy = Path(reader._file.copy.name)
     assert reader.read() == LOG[:-1]
     reader.close()
     assert not copy.exists()
@@ -240,7 +242,7 @@ def test_a_recording_that_is_locked_for_good_is_said(finished: Path, monkeypatch
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY
         raise error
 
-    monkeypatch.setattr(module, "_open_to_read", refuse)
+    monkeypatch.setattr(database, "_open", refuse)
     with pytest.raises(Damaged, match="database is locked"):
         SqliteReader(str(finished))
 
@@ -276,7 +278,7 @@ class TestMaking:
         def refuse(path: str) -> sqlite3.Connection:
             raise sqlite3.OperationalError("unable to open database file")
 
-        monkeypatch.setattr(module, "_connect", refuse)
+        monkeypatch.setattr(module, "connect", refuse)
         for attempt in (kind.create, kind.resume):
             with pytest.raises(StoreUnwritable, match="unable to open database file"):
                 attempt()
@@ -292,13 +294,13 @@ class TestMaking:
             error.sqlite_errorcode = code
             raise error
 
-        monkeypatch.setattr(module, "_prepare", fail)
+        monkeypatch.setattr(module, "prepare", fail)
         with pytest.raises(expected, match=RUN):
             kind.create()
         kind.path.unlink()
         monkeypatch.undo()
         kind.create().close()
-        monkeypatch.setattr(module, "_prepare", fail)
+        monkeypatch.setattr(module, "prepare", fail)
         with pytest.raises(expected):
             kind.resume()
 
@@ -355,7 +357,7 @@ class TestLeavingTheLog:
 
     @pytest.fixture
     def held(self, kind: Files, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(module, "_PATIENCE", 0.02)
+        monkeypatch.setattr(database, "_PATIENCE", 0.02)
         writer = kind.create()
         for batch in batches(LOG):
             writer.append(batch)

@@ -15,8 +15,8 @@ from durastream.recorder import recover
 from durastream.redaction.redactor import Redactor
 from durastream.spool import Spool, spools
 from durastream.stores import FolderStore, Found, Reader
+from durastream.stores.database import settle
 from durastream.stores.folder import open_reader
-from durastream.stores.sqlite import settle
 from durastream.supervisor import spawn_recorder
 
 __all__ = ["attached_store", "find", "finish_orphans", "open_found", "put", "redactor_here"]

@@ -16,7 +16,8 @@ from durastream.stores import catalog
 from durastream.stores.addenda import addenda_path
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.protocols import RUN_ID, Reader, RunInfo, Writer, run_info
-from durastream.stores.sqlite import SqliteReader, SqliteWriter
+from durastream.stores.sqlite import SqliteWriter
+from durastream.stores.sqlite_reader import SqliteReader
 
 __all__ = ["SIGNATURE", "FolderStore", "Found", "open_reader", "open_store", "remove_files"]
 
