@@ -49,6 +49,7 @@ USAGE = [
     (["verify", "--all", "demo"], "name runs or say --all, not both"),
     (["show"], "missing argument 'RUN'"),
     (["rm"], "missing argument 'RUN"),
+    (["seal", "demo", "--sign"], "option '--sign' requires an argument: see durastream seal --help\n"),
     (["nonsense"], "no such command 'nonsense'"),
     (["sleep", "9"], "no such command 'sleep': to record that program: durastream run -- sleep\n"),
     (["--nonsense"], "no such option: --nonsense"),

@@ -30,6 +30,20 @@ def test_help_fits_80_columns(ds: Cli, command: str) -> None:
         assert ds(command, "-h", env={"COLUMNS": "80"}).stdout == said
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("rm", "[OPTIONS] RUN..."),
+        ("run", "[OPTIONS] COMMAND..."),
+        ("verify", "[OPTIONS] [RUN]..."),
+        ("attach", "[OPTIONS] [RUN]"),
+        ("diff", "[OPTIONS] A B"),
+    ],
+)
+def test_the_usage_says_which_words_a_command_takes(ds: Cli, command: str, usage: str) -> None:
+    assert ds(command, "--help").stdout.splitlines()[0] == f"Usage: durastream {command} {usage}"
+
+
 def test_without_words_it_shows_the_help(ds: Cli) -> None:
     assert ds().stdout == ds("--help").stdout
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cli_kit import Cli
 
-from durastream.cli.raw import _Output
+from durastream.cli.raw import Output
 from durastream.spool import Spool
 from durastream.stores.folder import open_reader
 
@@ -155,7 +155,7 @@ def test_raw_bytes_of_a_line_with_many_events_are_played_once_and_not_before_the
     whole = (TRACES / "gemini_stream_json.jsonl").read_bytes()
     assert ds.bytes("replay", run_id, "--view", "raw", "--speed", "max").stdout == whole
     reader = open_reader(str(ds.store / f"{run_id}.db"))
-    raw, written = _Output(reader, Spool(os.devnull, run_id)), bytearray()
+    raw, written = Output(reader, Spool(os.devnull, run_id)), bytearray()
     monkeypatch.setattr(raw, "_write", written.extend)
     for event in reader.read():
         raw.write_upto(event)

@@ -240,7 +240,7 @@ def test_the_views_of_a_run(ds: Cli) -> None:
     plain = ds("run", "--view", "plain", *agent).stdout
     assert re.search(r"^\+0:00\.\d text +one$", plain, re.M)
     assert re.search(r"^\+0:00\.\d log +two$", plain, re.M)
-    assert ds("run", "--view", "live", *agent).stdout.splitlines()[0].endswith("sh -c echo one; echo two >&2"), (
+    assert ds("run", "--view", "live", *agent).stdout.splitlines()[0].endswith("sh -c 'echo one; echo two >&2'"), (
         "without a terminal the live view is the plain one"
     )
 

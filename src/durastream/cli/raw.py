@@ -17,13 +17,13 @@ from durastream.state import RunState, fold
 from durastream.stores import Reader
 from durastream.views.outcome import Batches
 
-__all__ = ["attach", "replay"]
+__all__ = ["Output", "attach", "replay"]
 
 
 def attach(reader: Reader, spool: Spool) -> tuple[RunState, bool]:
     """Write what a run prints, once it is stored. Returns its state and whether the viewer left before its end."""
     state = RunState()
-    with contextlib.closing(_Output(reader, spool)) as out:
+    with contextlib.closing(Output(reader, spool)) as out:
         try:
             for batch in follow(reader, spool):
                 fold(batch, state)
@@ -37,7 +37,7 @@ def attach(reader: Reader, spool: Spool) -> tuple[RunState, bool]:
 
 def replay(batches: Batches, reader: Reader) -> bool:
     """Write the raw bytes of a recording as its events come; returns whether the viewer left before its end."""
-    out = _Output(reader, Spool(os.devnull, reader.run_id))
+    out = Output(reader, Spool(os.devnull, reader.run_id))
     try:
         for batch in batches:
             for event in batch:
@@ -48,7 +48,7 @@ def replay(batches: Batches, reader: Reader) -> bool:
     return False
 
 
-class _Output:
+class Output:
     """Writes the bytes that events came from, when the events do; from the spool while there is one."""
 
     def __init__(self, reader: Reader, spool: Spool) -> None:

@@ -47,7 +47,7 @@ def selftest_command(
 
 
 def rm_command(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", autocompletion=completing.runs, help="The runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", autocompletion=completing.runs, help="The runs.")],
     store: Store = None,
 ) -> int:
     """Remove runs for good."""

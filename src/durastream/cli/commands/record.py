@@ -16,7 +16,7 @@ __all__ = ["demo_command", "import_command", "redact_command", "rederive_command
 
 def run_command(
     command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND...", help="What to run, or pkg.module:function of Python.")
+        list[str], typer.Argument(metavar="COMMAND", help="What to run, or pkg.module:function of Python.")
     ],
     detach: Annotated[bool, typer.Option("-d", "--detach", help="Print the run id and return at once.")] = False,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=f"{', '.join(VIEWS)}.")] = "auto",
