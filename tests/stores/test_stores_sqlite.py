@@ -225,7 +225,7 @@ def test_a_recording_that_cannot_be_opened_is_read_from_a_copy(tmp_path: Path, m
     reader.close()
     assert not copy.exists()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "FORMAT", 0)
+        patch.setattr(database, "FORMAT", 0)
         with pytest.raises(NewerFormat):
             SqliteReader(str(path))
     path.with_name(path.name + "-wal").unlink()
