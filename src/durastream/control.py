@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ class Requests:
         *lines, self._rest = (self._rest + new).split(b"\n")
         for line in lines:
             asked = None
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 asked = _asked(json.loads(line))
             if asked is not None:
                 yield asked
@@ -54,7 +55,8 @@ class Requests:
 
 def _asked(request: dict[str, Any]) -> Asked | None:
     if request["act"] == "cancel":
-        return Asked(signal.SIGTERM, str(request.get("by", "cancel")), float(request.get("grace", GRACE)))
+        grace = float(request.get("grace", GRACE))
+        return Asked(signal.SIGTERM, str(request.get("by", "cancel")), grace) if 0 <= grace < math.inf else None
     if request["act"] == "signal":
         return Asked(signal.Signals[request["signal"]], str(request.get("by", "signal")), None)
     return None

@@ -81,6 +81,7 @@ class Ledger:
         self._bell = bell
         self._own = redactor.own if redactor is not None and redactor.on else None
         self._seq, self._digest = writer.head
+        self._hashed = self._seq
         self._bodies: list[bytes] = []
         self._touched: dict[str, None] = {}
         self._snapshot_seq = 0
@@ -208,6 +209,9 @@ class Ledger:
         self._bodies.clear()
         bodies = lines.split(b"\n")
         bodies.pop()
+        if len(bodies) != self._seq - self._hashed:
+            raise ValueError("an event with a newline: its body cannot be told from another")
+        self._hashed = self._seq
         digest, digests, sha256 = self._digest, [], hashlib.sha256
         for body in bodies:  # the hot path
             digest = sha256(digest + body).digest()

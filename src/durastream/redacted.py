@@ -7,12 +7,13 @@ the drafts, the hashes of texts and the end are those of the new recording.
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections import deque
 from typing import Any
 
 from durastream import answer
-from durastream.errors import DurastreamError, UsageError
+from durastream.errors import Damaged, DurastreamError, UsageError
 from durastream.events import Event, Pending, show_hash
 from durastream.follow import read_all
 from durastream.ledger import Ledger, judged, own
@@ -27,6 +28,7 @@ from durastream.stores.protocols import completed_info
 
 __all__ = ["redact"]
 
+_TIME = re.compile(r"[0-9TZ:.+-]*")
 _PIECE = 1 << 20
 _EVERYWHERE = 1 << 62
 
@@ -77,6 +79,8 @@ def _source(started: dict[str, Any], info: RunInfo) -> ReplayedSource | None:
 def _told(event: Event, info: RunInfo, reader: Reader) -> Pending:
     """An event as it goes in; the first one tells of which run this one was made."""
     data = event.data
+    if not _TIME.fullmatch(event.ts):
+        raise Damaged(f"{reader.path}: event {event.seq} has no time, but {event.ts[:40]!r}: nothing was made of it")
     if event.type == "run.started":
         origin = {"run_id": reader.run_id, "seal": show_hash(reader.head().hash)}
         data = {**data, "run_id": info.run_id, "redacted_from": origin}

@@ -163,7 +163,7 @@ class Guard:
         the events of the same bytes are taken in."""
         if not asides:
             return
-        self._give_up(asides[-1].src)
+        self._give_up(self._asides, asides[0].src)
         named: dict[str, list[Aside]] = {}
         for aside in asides:
             named.setdefault(aside.name, []).append(aside)
@@ -187,7 +187,7 @@ class Guard:
         """Take events in; returns those that are decided."""
         if not found:
             return found
-        self._give_up(found[-1].src)
+        self._give_up(self._texts, found[0].src)
         out: list[Pending] = []
         few = _FEW
         while len(found) > few and any(text.undecided for text in self._texts.values()):
@@ -360,9 +360,9 @@ class Guard:
             way.finish()
         self._settle(text)
 
-    def _give_up(self, src: Src | None) -> None:
+    def _give_up(self, texts: Mapping[Any, _Text], src: Src | None) -> None:
         """What did not go on for a mebibyte of the stream is no beginning: memory is finite."""
-        for text in [*self._texts.values(), *self._asides.values()]:
+        for text in [*texts.values()]:
             first = text.slots[0].pending.src if text.slots else None
             if first is not None and src is not None and src.stream == first.stream:
                 if src.offset - first.offset <= _GIVE_UP:

@@ -39,6 +39,7 @@ class RawGuard:
         self._ready = bytearray()
         self._late: list[Patch] = []
         self._start = 0
+        self._closed = False
 
     @property
     def at(self) -> int:
@@ -79,6 +80,7 @@ class RawGuard:
 
     def close(self) -> None:
         """The stream ends here."""
+        self._closed = True
         self._pieces.finish()
         self._settle()
 
@@ -93,7 +95,15 @@ class RawGuard:
         self._late = [patch for patch in (*self._late, *guard.patches) if not self.patch(patch)]
         guard.patches.clear()
         undecided = guard.undecided_at
-        return self.take(min([self.at if undecided is None else undecided, *(each.src.offset for each in self._late)]))
+        return self.take(
+            min([self._whole if undecided is None else undecided, *(each.src.offset for each in self._late)])
+        )
+
+    @property
+    def _whole(self) -> int:
+        """Behind the last whole line: what is found in the event of a line is masked in its beginning, too."""
+        rest = len(self._ready) - (self._ready.rfind(b"\n") + 1)
+        return self.at if self._closed or rest > _LONG else self.at - rest
 
     def patch(self, patch: Patch) -> bool:
         """Mask what is split over events, in the bytes of one of them: its text as it is written there. False when

@@ -53,6 +53,7 @@ __all__ = ["JsonlReader", "JsonlWriter"]
 _PIECE = 1 << 20
 _FEW = 200
 _APART = 2000
+_LONG = 4 << 20  # bytes of a line; one that is longer is read by itself
 _HEADER = b'{"durastream":'
 _RAW = b'{"raw":'
 _HASH = ',"hash":"sha256:'
@@ -376,7 +377,7 @@ class JsonlReader:
         fd, at, rest = self._open(), self._at, b""
         lines: list[bytes] = []
         end = events
-        while len(lines) < end and len(rest) < _LONGEST and (piece := os.pread(fd, _PIECE // 4, at)):
+        while len(lines) < end and len(rest) < _LONG and (piece := os.pread(fd, _PIECE // 4, at)):
             at += len(piece)
             *more, rest = (rest + piece).split(b"\n")
             for place, line in enumerate(more, len(lines)):
