@@ -224,6 +224,11 @@ class Rules:
             except re.error as error:
                 raise UsageError(f"redact: {pattern!r} is no regular expression: {error}") from error
 
+    @property
+    def joined(self) -> bool:
+        """Whether what may be in a text is seen as well when others stand around it: a pattern may say `^`."""
+        return not self._patterns
+
     def suspects(self, text: str) -> bool:
         """Whether there may be a secret in a text; quickly, and never a wrong no."""
         if len(text) < _SMALL and "pydantic_core" not in sys.modules:

@@ -150,12 +150,22 @@ class Guard:
         if self._queue or any(text.undecided or text.slots for text in self._texts.values()):
             return False
         whole, parts = self._parts(found)
-        if any(part.end is not None for part in parts) or self._rules.suspects("\n".join(whole)):
-            return False
-        if any(way.clean(part.texts) < len(part.texts) for part in parts for way in part.text.ways):
+        ended: set[_Key] = set()
+        for part in parts:
+            text, _, texts, end = part
+            if end is not None and text.sums is not None:
+                return False
+            ways = text.ways if text.key not in ended else _Text(self._rules, text.key).ways
+            if end is not None and self._rules.joined:  # what only looks like a beginning is none
+                whole += [way.joined(texts) for way in ways]
+            elif texts and any(way.clean(texts) < len(texts) for way in ways):
+                return False
+            if end is not None:
+                ended.add(text.key)
+        if self._rules.suspects("\n".join(whole)):
             return False
         for part in parts:
-            part.text.passed(part.texts)
+            self._passed(*part)
         return True
 
     def overhear(self, asides: Sequence[Aside]) -> None:
@@ -327,17 +337,24 @@ class Guard:
             return part
         if pieces:
             count = min(way.clean(texts) for way in text.ways)
-            if count:
-                text.passed(texts[:count])
             if count < len(pieces):
+                if count:
+                    text.passed(texts[:count])
                 return _Part(text, pieces[count:], texts[count:], end)
+        self._passed(text, pieces, texts, end)
+        return None
+
+    def _passed(self, text: _Text, _: Sequence[Pending], texts: Sequence[str], end: Pending | None) -> None:
+        """Take in pieces that are clean, and the end of their text."""
+        self._texts[text.key] = text  # one that ended before in the same batch begins anew
+        if texts:
+            text.passed(texts)
         if end is not None:
             for way in text.ways:
                 way.finish()
             if end.type != "run.declared":
                 text.restart()
                 del self._texts[text.key]
-        return None
 
     def _take(self, part: _Part, slots: dict[int, _Slot]) -> None:
         text, pieces, texts, end = part

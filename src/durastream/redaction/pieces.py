@@ -62,7 +62,7 @@ class Pieces:
         """How many of these pieces hold no secret and no beginning of one; those `passed` may take in."""
         if self._open:
             return 0
-        text = self._joined(texts)
+        text = self.joined(texts)
         if self._rules.suspects(text):
             return 0
         hold, end, count = self._rules.begun(text), len(text), len(texts)
@@ -74,9 +74,10 @@ class Pieces:
     def passed(self, texts: Sequence[str]) -> None:
         """Take in pieces that are clean."""
         last = texts[-1]
-        self._before = (last if len(last) >= _CONTEXT else self._joined(texts))[-_CONTEXT:]
+        self._before = (last if len(last) >= _CONTEXT else self.joined(texts))[-_CONTEXT:]
 
-    def _joined(self, texts: Sequence[str]) -> str:
+    def joined(self, texts: Sequence[str]) -> str:
+        """Pieces as they are looked at, behind what they follow."""
         return self._glue.join((self._before, *texts))
 
     def take(self, pieces: Sequence[tuple[Mark, str]]) -> None:
@@ -107,7 +108,7 @@ class Pieces:
             piece.mark.waits += 1
 
     def _text(self) -> str:
-        return self._joined([piece.text for piece in self._open])
+        return self.joined([piece.text for piece in self._open])
 
     def _places(self) -> list[tuple[_Open, int]]:
         places, at = [], len(self._before)
