@@ -94,4 +94,5 @@ def test_a_recorder_of_an_endless_line_holds_a_few_of_the_longest_and_not_all_of
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     found = box.look(spool.run_id)
     assert len(found.raw["events"]) == size + 5000
-    assert len(found.of("raw.rejected")) == lines + 1
+    pieces = len(found.of("raw.rejected"))
+    assert lines * 9 // 10 <= pieces <= lines + 1, "each as long as the longest, and what was read with its last byte"
