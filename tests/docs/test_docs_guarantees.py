@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -28,6 +30,22 @@ def test_every_test_that_the_page_names_is_there() -> None:
 
 def test_all_faults_are_on_the_page() -> None:
     assert [int(n) for n in re.findall(r"^\| (\d+) ", PAGE, re.M)] == list(range(1, 26))
+
+
+def test_each_fault_has_a_test_that_runs_on_every_commit() -> None:
+    often = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        marks = [ast.unparse(node.value) for node in tree.body if _sets(node, "pytestmark")]
+        if not any("mark.crash" in each for each in marks):
+            defined = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+            often |= {each.name for each in defined if "pytest.mark.crash" not in map(ast.unparse, each.decorator_list)}
+    for row in re.findall(r"^\| \d+ .*", PAGE, re.M):
+        assert often.intersection(re.findall(r"`(test_\w+)`", row)), row
+
+
+def _sets(node: ast.stmt, name: str) -> TypeGuard[ast.Assign]:
+    return isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [name]
 
 
 def test_the_figures_are_those_of_the_last_run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from durastream.cli.app import main
+from durastream.cli.ending import ended
 from durastream.events import Event
 from durastream.follow import read_all
 from durastream.ledger import now_text
@@ -170,6 +173,18 @@ class Box:
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def ask(self, *words: str) -> Result:
+        """Run a command to its end in this process, in a hundredth of the time: one that starts no other."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.setenv("DURASTREAM_STORE", self.folder)
+            code = ended(lambda: main([*words]))
+        return Result(code, out.getvalue(), err.getvalue())
 
     def open(self, *words: str, before: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
         """Start a command, with its output thrown away unless it is asked for."""

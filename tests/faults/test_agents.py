@@ -123,7 +123,7 @@ def test_cancel_ends_the_agent_and_what_it_started_elsewhere(box: Box) -> None:
 def test_an_agent_that_ignores_sigterm_is_killed_after_the_grace(box: Box) -> None:
     live = box.detach("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
     eventually(lambda: live.spool.size("stdout"), "the agent to be ready")
-    assert box.cli("cancel", live.run_id, "--grace", "0.3", seconds=120).code == 0
+    assert box.ask("cancel", live.run_id, "--grace", "0.3").code == 0
     found = box.whole(live.run_id, status="cancelled")
     assert found.end["signal"] == "SIGKILL"
     (request,) = [event.t for event in found.events if event.type == "run.cancel_requested"]
@@ -134,7 +134,7 @@ def test_a_stopped_agent_can_be_cancelled(box: Box) -> None:
     live = box.detach("sleep", "60")
     live.reaches(2)
     stop(live.agent, signal.SIGSTOP)
-    assert box.cli("cancel", live.run_id).code == 0
+    assert box.ask("cancel", live.run_id).code == 0
     assert box.whole(live.run_id, status="cancelled").end["signal"] == "SIGTERM"
 
 
@@ -143,7 +143,7 @@ def test_cancelling_a_run_ends_the_runs_inside_it_and_each_records_its_end(box: 
     live = box.detach("sh", "-c", f"{inner}; true")
     inside = eventually(lambda: set(box.store.run_ids()) - {live.run_id}, "the run inside").pop()
     eventually(lambda: box.store.path(inside), "its recording")
-    assert box.cli("cancel", live.run_id).code == 0
+    assert box.ask("cancel", live.run_id).code == 0
     box.whole(live.run_id, status="cancelled")
     eventually(lambda: not (Path(box.folder) / ".spool" / inside).exists(), "the run inside to end")
     found = box.whole(inside, status="interrupted")
@@ -262,7 +262,7 @@ def test_an_agent_that_removes_the_spool_leaves_a_recording_with_an_end(box: Box
     assert found.warnings == [
         "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
     ]
-    assert "there is nothing to recover" in box.cli("recover", run_id).err
+    assert "there is nothing to recover" in box.ask("recover", run_id).err
 
 
 def test_an_agent_that_is_stopped_and_goes_on_is_waited_for(box: Box, tmp_path: Path) -> None:

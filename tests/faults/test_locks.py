@@ -43,7 +43,7 @@ def test_a_stopped_recorder_is_not_stale(box: Box, tmp_path: Path) -> None:
     stop(recorder, signal.SIGSTOP)
     stop(live.pid("supervisor"))
     assert recover(live.spool) is False
-    result = box.cli("recover", live.run_id)
+    result = box.ask("recover", live.run_id)
     assert "being recorded" in result.err
     stop(recorder, signal.SIGCONT)
     gate.touch()

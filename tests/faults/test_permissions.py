@@ -79,7 +79,7 @@ def refused(box: Box, tmp_path: Path, *words: str) -> None:
     """Every command says in one line why it does not use this store, and what to do; nothing was started."""
     for look in LOOKS:
         result = (
-            box.cli(*look, "--store", box.folder)
+            box.ask(*look, "--store", box.folder)
             if look[0] != "run"
             else box.cli("run", "--store", box.folder, *look[1:])
         )
@@ -131,8 +131,8 @@ def test_a_link_in_the_place_of_a_file_of_the_spool_is_not_followed(box: Box, tm
     path = Path(live.spool.file(name))
     path.unlink(missing_ok=True)
     path.symlink_to(victim)
-    box.cli("list")
-    box.cli("cancel", live.run_id, "--grace", "1", seconds=60) if name != "control" else None
+    box.ask("list")
+    box.ask("cancel", live.run_id, "--grace", "1") if name != "control" else None
     (tmp_path / "go").touch()
     eventually(lambda: not live.spool.agent_alive(), "the agent to end")
     assert victim.read_text() == "precious"

@@ -472,18 +472,18 @@ def test_a_file_size_limit_is_told_before_anything_starts(box: Box, tmp_path: Pa
 def test_an_agent_that_cannot_be_started_for_want_of_descriptors_is_not_its_own_fault(box: Box) -> None:
     run_id, result = box.run("true", before=limited(RLIMIT_NOFILE=10))
     assert result.code == 125, result
-    assert box.cli("recover", run_id).code == 0
+    assert box.ask("recover", run_id).code == 0
     assert box.whole(run_id, status="failed").warnings[0] == "cannot start true: Too many open files"
 
 
 def test_an_agent_that_runs_into_a_file_size_limit_is_recorded_afterwards(box: Box) -> None:
-    words = limited(RLIMIT_FSIZE=2 << 20)
-    run_id, _ = box.run(*filler(9 << 20, seconds=0), options=("--view", "none"), before=words)
+    words = limited(RLIMIT_FSIZE=1 << 20)
+    run_id, _ = box.run(*filler(3 << 20, seconds=0), options=("--view", "none"), before=words)
     if (Path(box.folder) / ".spool" / run_id).exists():
-        assert box.cli("recover", run_id).code == 0
+        assert box.ask("recover", run_id).code == 0
     found = box.look(run_id)
     assert found.report.findings == []
-    assert len(found.raw["stdout"]) <= 2 << 20
+    assert len(found.raw["stdout"]) <= 1 << 20
     assert "".join(data["text"] for data in found.of("text.delta")).encode() == found.raw["stdout"]
 
 
@@ -493,7 +493,7 @@ def test_too_few_descriptors_are_told_and_leave_no_half_run(box: Box, most: int)
     if result.code == 0:
         return
     assert "Traceback" not in result.err
-    assert box.cli("list").code == 0
+    assert box.ask("list").code == 0
     assert spools(box.folder) == []
 
 
@@ -516,7 +516,7 @@ def too_few_processes(box: Box, most: int) -> list[str]:
 def test_too_few_processes_are_told_and_what_was_started_is_recorded_or_left_to_recover(box: Box) -> None:
     """Refused at the first fork, the agent, the recorder or a thread of it: no traceback, no run in doubt, no hang."""
     codes = []
-    for most in range(1, 8):
+    for most in range(1, 8) if box.log == "sqlite" else (1, 3, 7):  # what is refused is the same for both
         with tempfile.TemporaryDirectory(prefix="durastream-") as folder:  # where that user gets at all
             os.chmod(folder, 0o755)
             store = Box(Path(folder, "store"), box.log)
@@ -530,7 +530,7 @@ def test_too_few_processes_are_told_and_what_was_started_is_recorded_or_left_to_
                 continue
             if result.code:
                 assert result.code == 125, (most, result)
-                assert store.cli("recover").code == 0
+                assert store.ask("recover").code == 0
             assert store.store.run_ids(), (most, result)
             (run_id,) = store.store.run_ids()
             found = store.look(run_id)
@@ -551,6 +551,6 @@ def test_too_little_memory_is_one_line_and_the_run_can_be_finished(box: Box, meg
     assert ours == [], "a traceback of ours; hashlib prints one of its own when it finds no memory for a library"
     assert "not enough memory" in result.err or "recover" in result.err, result
     eventually(lambda: not any(Spool(box.folder, each).alive() for each in spools(box.folder)), "all to have given up")
-    assert box.cli("recover").code == 0
+    assert box.ask("recover").code == 0
     (run_id,) = box.store.run_ids()
     assert box.whole(run_id).raw["stdout"] == b"ran\n"

@@ -63,7 +63,7 @@ def test_a_recording_of_another_version_is_refused_by_every_command_and_never_ch
         change(path)
         before = hashlib.sha256(path.read_bytes()).digest()
         for command in ("show", "events", "verify", "cat"):
-            result = box.cli(command, str(path))
+            result = box.ask(command, str(path))
             assert result.code == 3, (name, command, result)
             assert said in result.err, (name, command)
             assert result.err.count("\n") == 1
@@ -87,7 +87,7 @@ def test_a_recording_of_another_version_that_is_not_finished_is_left_with_its_sp
         before = path.read_bytes()
         with pytest.raises((NewerFormat, NotARecording), match=said.split(":", maxsplit=1)[0]):
             recover(spool)
-        result = box.cli("recover", spool.run_id)
+        result = box.ask("recover", spool.run_id)
         assert (result.code, said in result.err) == (3, True), (name, result)
         assert path.read_bytes() == before, name
         assert spool.exists()
@@ -100,6 +100,6 @@ def test_a_list_goes_on_beside_a_recording_of_another_version(box: Box) -> None:
         assert recover(spool)
         change(Path(box.path(spool.run_id)))
     sound, _ = box.run("true")
-    result = box.cli("list")
+    result = box.ask("list")
     assert result.code == 0
     assert sound in result.out

@@ -66,7 +66,7 @@ def test_a_file_that_a_stopped_viewer_kept_open_is_settled_later(tmp_path: Path)
         box.whole(live.run_id, status="interrupted")
         stop(viewer.pid)
         viewer.wait()
-        assert box.cli("verify", live.run_id).code == 0
+        assert box.ask("verify", live.run_id).code == 0
         assert not wal.exists()
     finally:
         box.sweep()
