@@ -156,6 +156,11 @@ def _hints(make: Callable[[_Rule], str]) -> list[str]:
     return ["|".join(each) for each in groups.values()]
 
 
+_QUICK_HEAD = 24
+_QUICK_PARTS = 200
+"""How many characters of a literal, and how many literals, are in one expression: a larger one is refused."""
+
+
 class _Quick:
     """Whether one of some expressions matches: by the library that decodes events, which is linear, and takes a
     hundredth of the time of Python's. What it does not know is taken for a match."""
@@ -237,9 +242,11 @@ class Rules:
 
     @cached_property
     def _quick(self) -> _Quick:
-        parts = ["".join(c if c.isalnum() else f"\\x{{{ord(c):x}}}" for c in each) for each in self._literals]
-        parts += [f"(?:{pattern.pattern})" for pattern in self._patterns]
-        return _Quick([*(_hints(_hint) if self._known else []), *(["|".join(parts)] if parts else [])])
+        heads = [*{literal[:_QUICK_HEAD]: None for literal in self._literals}]  # where one is, its head is
+        parts = ["".join(c if c.isalnum() else f"\\x{{{ord(c):x}}}" for c in each) for each in heads]
+        some = ["|".join(parts[at : at + _QUICK_PARTS]) for at in range(0, len(parts), _QUICK_PARTS)]
+        some += ["|".join(f"(?:{pattern.pattern})" for pattern in self._patterns)] if self._patterns else []
+        return _Quick([*(_hints(_hint) if self._known else []), *some])
 
     def find(self, text: str) -> list[Span]:
         """The secrets of a text, in order, none in another."""
