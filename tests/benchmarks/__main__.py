@@ -34,7 +34,9 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "redaction": (redaction.cost,),
     "adapters": (adapters.reading,),
     "viewers": (viewing.hundred_viewers,),
-    "memory": (memory.many_events, memory.long_line, memory.viewers),
+    "memory": (memory.many_events,),
+    "line": (memory.long_line,),
+    "stopped": (memory.viewers,),
 }
 
 
