@@ -31,7 +31,7 @@ BENCHES: dict[str, tuple[Callable[[Bench], Iterator[Row]], ...]] = {
     "paint": (viewing.painting, viewing.draft_memory),
     "pace": (viewing.pacing,),
     "seek": (viewing.seeking,),
-    "redaction": (redaction.cost,),
+    "redaction": (redaction.cost, redaction.formats),
     "adapters": (adapters.reading,),
     "viewers": (viewing.hundred_viewers,),
     "memory": (memory.many_events,),

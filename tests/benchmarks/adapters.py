@@ -15,7 +15,7 @@ from tests.benchmarks.figures import Row, at_least, spread
 from durastream.sources import replayed
 from durastream.sources.adapters import names
 
-__all__ = ["reading"]
+__all__ = ["longest", "reading", "repeated"]
 
 _TRACES = Path(__file__).parents[1] / "data" / "traces"
 _PIECE = 512 << 10
@@ -36,14 +36,14 @@ class _Trace(NamedTuple):
 def reading(bench: Bench) -> Iterator[Row]:
     """The longest trace of each format, repeated, into events. The best of several counts: others only slow it down."""
     count = bench.pick(50_000, 5_000)
-    longest = _longest()
+    traces = longest()
     for name in names():
-        if name not in longest:
+        if name not in traces:
             continue
         bench.check_time()
-        trace = longest[name]
+        trace = traces[name]
         text = _text_only(name, trace)
-        data = _repeated(trace, text, count)
+        data = repeated(trace, text, count)
         must = name in _FAST
         seconds, events = [], 0
         for _ in range(bench.pick(5, 2) if must else 1):
@@ -64,7 +64,7 @@ def reading(bench: Bench) -> Iterator[Row]:
         )
 
 
-def _longest() -> dict[str, _Trace]:
+def longest() -> dict[str, _Trace]:
     """The trace with the most lines, by the format that it is found to be of."""
     found: dict[str, _Trace] = {}
     for path in sorted((*_TRACES.glob("*.jsonl"), *_TRACES.glob("*.sse"))):
@@ -96,7 +96,7 @@ def _text_only(name: str, trace: _Trace) -> list[bytes]:
     return pieces or [frame for frame, types in told if types == ["text.delta", "text.completed"]]
 
 
-def _repeated(trace: _Trace, text: list[bytes], count: int) -> bytes:
+def repeated(trace: _Trace, text: list[bytes], count: int) -> bytes:
     """The trace once, so that the adapter knows what its text belongs to, and then its text or all of it again."""
     frames = list(trace.frames)
     if text:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from tests.benchmarks.adapters import longest, repeated
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Row, at_most, ratio, spread
 from tests.benchmarks.throughput import prepare
@@ -13,9 +14,11 @@ from tests.benchmarks.throughput import prepare
 from durastream.recorder import Recorder
 from durastream.spool import Spool
 
-__all__ = ["cost"]
+__all__ = ["cost", "formats"]
 
 _ON = {"on": True, "values": {f"V{at}_TOKEN": f"s3cr3t-value-{at}" for at in range(8)}}
+
+_FORMATS = ("claude", "codex", "gemini", "langgraph", "ag-ui")
 
 
 def cost(bench: Bench) -> Iterator[Row]:
@@ -41,10 +44,38 @@ def cost(bench: Bench) -> Iterator[Row]:
         )
 
 
-def _record(bench: Bench, stream: str, data: bytes, redact: dict[str, object]) -> float:
+def formats(bench: Bench) -> Iterator[Row]:
+    """CPU time of a recorder over what agents print in their own formats: the longest trace of each, repeated.
+
+    The best of each half counts: others only slow it down.
+    """
+    traces = longest()
+    count = bench.pick(20_000, 8_000)
+    for name in _FORMATS:
+        bench.check_time()
+        data = repeated(traces[name], [], count)
+        _record(bench, "stdout", data, _ON, "auto")
+        off, on = [], []
+        for _ in range(bench.pick(6, 4)):
+            off.append(_record(bench, "stdout", data, {"on": False}, "auto"))
+            on.append(_record(bench, "stdout", data, _ON, "auto"))
+        factor = min(on) / min(off)
+        yield Row(
+            "redaction",
+            f"recorder's CPU time, {count:,} lines of {name}, no secret in them",
+            spread(on, " s", digits=2),
+            f"{factor:.2f} x",
+            "≤ 1.15 x without",
+            at_most(factor, 1.15),
+            f"without {spread(off, ' s', digits=2)}; {traces[name].path.name}",
+            {"on": on, "off": off},
+        )
+
+
+def _record(bench: Bench, stream: str, data: bytes, redact: dict[str, object], format_: str = "native") -> float:
     meta = {
         "command": ["agent"], "cwd": "/", "started": time.time(), "started_at": "2026-11-24T06:00:00.000000Z",
-        "mono": time.monotonic(), "boot_id": "", "log": "sqlite", "format": "native", "raw": True, "redact": redact,
+        "mono": time.monotonic(), "boot_id": "", "log": "sqlite", "format": format_, "raw": True, "redact": redact,
     }  # fmt: skip
     spool = Spool.create(str(bench.store()), meta)
     fd = spool.open(stream, os.O_WRONLY | os.O_APPEND)
