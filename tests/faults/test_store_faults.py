@@ -185,9 +185,11 @@ def test_after_a_reboot_a_damaged_recording_is_left_as_it_is(box: Box) -> None:
 def test_a_recorder_that_dies_of_a_mapped_file_that_was_cut_short_is_followed_by_another(tmp_path: Path) -> None:
     box = Box(tmp_path / "store", "sqlite")
     try:
-        live, child = box.watch(*steady(1200, pause=0.03), options=("--view", "none"))
+        gate = tmp_path / "gate"
+        live, child = box.watch(*steady(1200, pause=0.03, gate=gate), options=("--view", "none"))
         live.reaches(100)
         os.truncate(box.path(live.run_id) + "-shm", 0)
+        gate.touch()
         assert child.wait(60) == 0
         box.whole(live.run_id, written(1200))
     finally:
