@@ -143,7 +143,17 @@ class Guard:
 
     def sift(self, found: list[Found]) -> list[Found]:
         """As `take`, and what was found together stays so when there is nothing to be done about it."""
-        return found if self._clear(found) else [*self.take(expanded(found))]
+        out: list[Found] = []
+        if self._queue or any(text.undecided for text in self._texts.values()):
+            few, found = _cut(found, _FEW)  # what waits is mostly decided by the next few
+            out += self.take(expanded(few))
+        if self._clear(found):
+            return out + found if out else found
+        most, rest = _cut(found, -_FEW)  # mostly it is only the last that may be the beginning of a secret
+        if most and self._clear(most):
+            out += most
+            found = rest
+        return out + self.take(expanded(found))
 
     def _clear(self, found: Sequence[Found]) -> bool:
         """Take events in that nothing is to be done about, which is nearly always so; False when there may be."""
@@ -447,6 +457,19 @@ class Guard:
         if slot.sums is not None:
             data = _corrected(data, slot.sums)
         return pending if data == pending.data else Pending(pending.type, data, dumps(data), pending.src)
+
+
+def _cut(found: list[Found], at: int) -> tuple[list[Found], list[Found]]:
+    """The first so many of what was found, or all but so many for a number below 0, and the rest.
+
+    What was found together is cut where it is first, or last, and long.
+    """
+    edge = found[0 if at > 0 else -1] if found else None
+    if not isinstance(edge, Deltas) or len(edge.texts) <= abs(at):
+        return found[:at], found[at:]
+    place = at % len(edge.texts)
+    first, then = edge.part(0, place), edge.part(place, len(edge.texts))
+    return ([first], [then, *found[1:]]) if at > 0 else ([*found[:-1], first], [then])
 
 
 def _first(found: list[Pending], parts: list[_Part]) -> int:
