@@ -20,7 +20,10 @@ class Beside(Generic[_Made]):
         self._error: BaseException | None = None
         self._held = allocate_lock()
         self._held.acquire()
-        start_new_thread(self._run, ())
+        try:
+            start_new_thread(self._run, ())
+        except RuntimeError:  # no more threads: slower is better than not at all
+            self._run()
 
     def _run(self) -> None:
         try:

@@ -58,6 +58,8 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
             for stream in streams.values():
                 stream.settle(guard)
             ledger.commit()
+        for stream in streams.values():
+            stream.reach_end()
         _enter(ledger, waiting, guard.close())
         ledger.commit([chunk for stream in streams.values() for chunk in stream.rest(guard)])
         end = _end(ledger, old.completed, {name: each for name, each in streams.items() if each.length}, redactor)
@@ -141,6 +143,11 @@ class _Raw:
         while ends and self._fed < max(ends) + _PIECE and self._feed():
             continue
 
+    def reach_end(self) -> None:
+        """Read the rest, in which there may be what no event shows."""
+        while self._feed():
+            continue
+
     def _feed(self) -> bool:
         piece = next(self._pieces, b"")
         self._fed += len(piece)
@@ -173,10 +180,7 @@ class _Raw:
         self.length += len(piece)
 
     def rest(self, guard: Guard) -> list[RawChunk]:
-        """All that is kept of the stream."""
-        while self._feed():
-            continue
-        guard.close()  # nothing is left in it but what no event shows
+        """All that is kept of the stream, of which all is decided."""
         self._raw.close()
         self.settle(guard)
         self._add(self._raw.take(self._raw.at))

@@ -31,17 +31,7 @@ def cost(bench: Bench) -> Iterator[Row]:
         for _ in range(bench.pick(5, 2)):
             off.append(_record(bench, stream, data, {"on": False}))
             on.append(_record(bench, stream, data, _ON))
-        factor = ratio(on, off)
-        yield Row(
-            "redaction",
-            f"recorder's CPU time, {made.count:,} {name}, no secret in them",
-            spread(on, " s", digits=2),
-            f"{factor:.2f} x",
-            "≤ 1.15 x without",
-            at_most(factor, 1.15),
-            f"without {spread(off, ' s', digits=2)}",
-            {"on": on, "off": off},
-        )
+        yield _row(f"{made.count:,} {name}", on, off, ratio(on, off))
 
 
 def formats(bench: Bench) -> Iterator[Row]:
@@ -59,17 +49,20 @@ def formats(bench: Bench) -> Iterator[Row]:
         for _ in range(bench.pick(6, 4)):
             off.append(_record(bench, "stdout", data, {"on": False}, "auto"))
             on.append(_record(bench, "stdout", data, _ON, "auto"))
-        factor = min(on) / min(off)
-        yield Row(
-            "redaction",
-            f"recorder's CPU time, {count:,} lines of {name}, no secret in them",
-            spread(on, " s", digits=2),
-            f"{factor:.2f} x",
-            "≤ 1.15 x without",
-            at_most(factor, 1.15),
-            f"without {spread(off, ' s', digits=2)}; {traces[name].path.name}",
-            {"on": on, "off": off},
-        )
+        yield _row(f"{count:,} lines of {name}", on, off, min(on) / min(off), f"; {traces[name].path.name}")
+
+
+def _row(read: str, on: list[float], off: list[float], factor: float, more: str = "") -> Row:
+    return Row(
+        "redaction",
+        f"recorder's CPU time, {read}, no secret in them",
+        spread(on, " s", digits=2),
+        f"{factor:.2f} x",
+        "≤ 1.15 x without",
+        at_most(factor, 1.15),
+        f"without {spread(off, ' s', digits=2)}{more}",
+        {"on": on, "off": off},
+    )
 
 
 def _record(bench: Bench, stream: str, data: bytes, redact: dict[str, object], format_: str = "native") -> float:

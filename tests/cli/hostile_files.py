@@ -162,6 +162,7 @@ _lines("a bomb in the raw bytes", lambda lines: _joined([*lines, json.dumps(
 _lines("a bomb that says it is small", lambda lines: _joined([
     (f'{{"raw":"stdout","offset":0,"length":9,"zlib":"{base64.b64encode(BOMB).decode()}"}}'
      if line.startswith('{"raw"') else line) for line in lines]))  # fmt: skip
+_lines("deep JSON in the place of raw bytes", lambda lines: _joined([*lines[:3], f'{{"raw":{DEEP}', *lines[3:]]))
 _lines("events of no known kind", lambda lines: _chained(lines, lambda seq: _event(seq, '{"x":[null,true,{}]}', "a.b")))
 _lines("data that is a list", lambda lines: _chained(lines, lambda seq: _event(seq, "[]")))
 _lines("lone surrogates and NUL", lambda lines: _chained(

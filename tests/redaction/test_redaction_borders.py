@@ -11,7 +11,7 @@ import pytest
 from durastream import control, redacted
 from durastream.control import Requests
 from durastream.errors import Damaged
-from durastream.events import chain, genesis
+from durastream.events import Src, chain, genesis
 from durastream.ledger import Ledger, own
 from durastream.redaction.catalogue import Rules
 from durastream.redaction.redactor import Redactor
@@ -103,6 +103,35 @@ def test_a_secret_over_the_border_of_two_batches_is_redacted(
     for part in (SECRET, SECRET[:12], SECRET[12:]):
         assert part not in answer
         assert part.encode() not in raw
+
+
+def test_a_secret_far_behind_the_last_event_is_redacted_in_the_raw_bytes(tmp_path: Path) -> None:
+    """The agent was killed within the input of a tool, which no event shows before it is whole."""
+    first = json.dumps({"type": "system", "subtype": "init", "session_id": "s", "model": "m", "cwd": "/", "tools": []})
+    filler = [claude("input_json_delta", "partial_json", "w" * 4000 + " ")] * 600
+    halves = [claude("input_json_delta", "partial_json", half) for half in ("x " + SECRET[:16], SECRET[16:] + " y")]
+    data = ("\n".join([first, *filler[:300], halves[0], halves[1], *filler[300:]]) + "\n").encode()
+    assert data.index(SECRET[:16].encode()) > 1 << 20
+    split = data.index(SECRET[16:].encode()) - 40
+    store = FolderStore(str(tmp_path))
+    writer = store.create(INFO, "sqlite")
+    ledger = Ledger(writer)
+    started = {"run_id": RUN, "command": ["claude"], "cwd": "/", "stdout": "claude"}
+    pieces = [(at, data[at:end]) for at, end in ((0, split), (split, len(data)))]
+    raw = [RawChunk("stdout", at, len(piece), zlib.compress(piece, 1)) for at, piece in pieces]
+    seen = own("agent.identified", {"name": "claude"})._replace(src=Src("stdout", 0, len(first)))
+    ledger.append([own("run.started", started), seen], AT, raw=raw)
+    ledger.append([own("run.completed", {"status": "interrupted", "events": 3})], AT, last=True)
+    writer.finish(INFO)
+    writer.close()
+    reader = open_reader(str(store.path(RUN)))
+    made = redacted.redact(store, reader, Redactor({"on": True}, [SECRET], known=False, patient=True))
+    reader.close()
+    copy = open_reader(str(store.path(made.info.run_id)))
+    kept = b"".join(copy.raw("stdout"))
+    copy.close()
+    assert len(kept) == len(data)
+    assert (SECRET[:16].encode() in kept, SECRET[16:].encode() in kept) == (False, False)
 
 
 def test_a_recording_whose_times_are_none_is_not_redacted_and_that_is_said(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from durastream import ahead, checking
 from durastream.events import Event, Pending, Src, genesis
 from durastream.ledger import Ledger
 from durastream.rules.policy import Settings
-from durastream.stores import RawChunk, RunInfo
+from durastream.stores import RawChunk, RunInfo, Writer
 from durastream.stores.jsonl import JsonlReader, JsonlWriter
 from durastream.stores.sqlite import SqliteWriter
 from durastream.stores.sqlite_reader import SqliteReader
@@ -59,18 +59,25 @@ def pendings() -> Iterator[Pending]:
         offset += len(text.encode()) + 1
 
 
+INFO = RunInfo(RUN, None, {}, ["agent"], "/", "2026-11-23T06:00:00.000000Z")
+
+
+def record(writer: Writer, raw: RawChunk | None = None) -> None:
+    """What the agent says, in batches of fifty; with each second one a chunk of raw bytes, if there is one."""
+    ledger = Ledger(writer)
+    start = {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}
+    ledger.append([Pending("run.started", start, json.dumps(start, separators=(",", ":")))], (INFO.started_at, 0.0))
+    told = list(pendings())
+    for at in range(0, len(told), 50):
+        chunks = [raw._replace(offset=at * raw.length // 100)] if raw is not None and at % 100 == 0 else []
+        ledger.append(told[at : at + 50], (INFO.started_at, at / 100), raw=chunks, last=at == 400)
+    writer.close()
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / f"{RUN}.db"
-    info = RunInfo(RUN, None, {}, ["agent"], "/", "2026-11-23T06:00:00.000000Z")
-    writer = SqliteWriter.create(str(path), info)
-    ledger = Ledger(writer)
-    start = {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}
-    ledger.append([Pending("run.started", start, json.dumps(start, separators=(",", ":")))], (info.started_at, 0.0))
-    told = list(pendings())
-    for at in range(0, len(told), 50):
-        ledger.append(told[at : at + 50], (info.started_at, at / 100), last=at == 400)
-    writer.close()
+    record(SqliteWriter.create(str(path), INFO))
     return path
 
 
@@ -183,16 +190,7 @@ def test_what_is_found_is_the_same_event_by_event_in_stretches_and_by_two_proces
 def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """The same as JSON Lines, with the raw bytes of one stream between."""
     path = tmp_path_factory.mktemp("store") / f"{RUN}.jsonl"
-    info = RunInfo(RUN, None, {}, ["agent"], "/", "2026-11-23T06:00:00.000000Z")
-    writer = JsonlWriter.create(str(path), info)
-    ledger = Ledger(writer)
-    start = {"run_id": RUN, "command": ["agent"], "cwd": "/", "format": 1}
-    ledger.append([Pending("run.started", start, json.dumps(start, separators=(",", ":")))], (info.started_at, 0.0))
-    told, data = list(pendings()), zlib.compress(b"x\n" * 50)
-    for at in range(0, len(told), 50):
-        raw = [RawChunk("stderr", 2 * at, 100, data)] if at % 100 == 0 else []
-        ledger.append(told[at : at + 50], (info.started_at, at / 100), raw=raw)
-    writer.close()
+    record(JsonlWriter.create(str(path), INFO), RawChunk("stderr", 0, 100, zlib.compress(b"x\n" * 50)))
     return path.read_bytes().splitlines(keepends=True)
 
 

@@ -37,6 +37,7 @@ from durastream.stores.protocols import (
     LONGEST_EVENT,
     LONGEST_RAW,
     RUN_ID,
+    UNREADABLE,
     Batch,
     Head,
     RawChunk,
@@ -60,7 +61,6 @@ _HASH = ',"hash":"sha256:'
 _HASH_LENGTH = len(_HASH) + 64 + len('"}')
 _LONGEST = LONGEST_EVENT
 _LONGEST_HEADER = 16 << 20  # the words of a command may take 2 MiB, six times that when escaped
-_UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 
 
 def _translate(error: OSError, path: str) -> StoreError:
@@ -288,7 +288,7 @@ class JsonlReader:
         for count, line in enumerate(self._lines()):
             try:
                 entry = _entry(line, many=count > _FEW)
-            except _UNREADABLE:
+            except UNREADABLE:
                 if self._line > self._told:
                     self._told = self._line
                     self.damage.append(f"line {self._line} cannot be read: {line[:60]!r}")
@@ -331,7 +331,7 @@ class JsonlReader:
             for line in reversed(lines if start == self._start else lines[1:]):
                 try:
                     entry = _entry(line)
-                except _UNREADABLE:
+                except UNREADABLE:
                     continue
                 if isinstance(entry, Event):
                     return entry
@@ -364,7 +364,7 @@ class JsonlReader:
         lines = self._many(limit)
         try:
             rows = _rows(after, lines) if lines else []
-        except _UNREADABLE:
+        except UNREADABLE:
             rows = []
         if rows:
             self._seq, self._at = after + limit, self._at + sum(map(len, lines)) + len(lines)
@@ -444,7 +444,7 @@ def _entry(line: bytes, *, many: bool = False) -> Event | RawChunk:
     """What a line holds; with `many` by a decoder that is faster, and takes a while to import."""
     text = line.decode()
     if line.startswith(_RAW):
-        return _raw_chunk(json.loads(text))
+        return _raw_chunk(line)
     cut = len(text) - _HASH_LENGTH
     if cut < 0 or not text.startswith(_HASH, cut) or not text.endswith('"}'):
         raise ValueError("no hash at the end of the line")
@@ -460,7 +460,7 @@ def _rows(after: int, lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     """
     for line in lines:
         if line.startswith(_RAW):
-            _raw_chunk(json.loads(line))
+            _raw_chunk(line)
     lines = [line for line in lines if not line.startswith(_RAW)]
     around, start = (_HASH + '"}').encode(), len(_HASH)
     ends = [line[-_HASH_LENGTH:] for line in lines]
@@ -482,16 +482,17 @@ def _raw_chunks(file: BinaryIO, stream: str) -> Iterator[RawChunk]:
         lines = rest + piece
         at = 0
         while (start := lines.find(mark, at)) >= 0 and (at := lines.find(b"\n", start + 1)) >= 0:
-            with suppress(*_UNREADABLE):
-                raw = json.loads(lines[start + 1 : at])
-                if raw["raw"] == stream:
-                    yield _raw_chunk(raw)
+            with suppress(*UNREADABLE):
+                chunk = _raw_chunk(lines[start + 1 : at])
+                if chunk.stream == stream:
+                    yield chunk
         rest = lines[start:] if start >= 0 else lines[-len(mark) :]
         if len(rest) > _LONGEST:
             raise Damaged(f"{file.name}: a line is longer than {_LONGEST >> 20} MiB")
 
 
-def _raw_chunk(raw: dict[str, Any]) -> RawChunk:
+def _raw_chunk(line: bytes) -> RawChunk:
+    raw = json.loads(line)
     stream, offset, length = raw["raw"], raw["offset"], raw["length"]
     if type(stream) is not str or type(offset) is not int or type(length) is not int or not 0 <= length <= LONGEST_RAW:
         raise ValueError("no place of raw bytes")

@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_RAW",
     "REASONING",
     "RUN_ID",
+    "UNREADABLE",
     "Batch",
     "Chunk",
     "Head",
@@ -37,6 +38,9 @@ LONGEST_RAW = 64 << 20
 
 LONGEST_EVENT = 100 << 20
 """More bytes than a stored event has, its escapes included; sources see to that."""
+
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, RecursionError)
+"""What is raised where something stored is not what it must be; the last by JSON that is nested without end."""
 
 Row = tuple[int, str, bytes]
 """An event to append: seq, body, hash."""

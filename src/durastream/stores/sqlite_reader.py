@@ -17,6 +17,7 @@ from durastream.stores.packed import pieces, unpack
 from durastream.stores.protocols import (
     REASONING,
     RUN_ID,
+    UNREADABLE,
     Head,
     RawChunk,
     RunInfo,
@@ -31,7 +32,6 @@ __all__ = ["SqliteReader"]
 
 _INFO = ", ".join(RunInfo._fields)
 _PROBED = 2000
-_UNREADABLE = (ValueError, KeyError, TypeError)
 _FAR = 4000
 """From how many events on it is quicker to read their text out of the chunks."""
 
@@ -72,7 +72,7 @@ class SqliteReader:
                 values["reconciled"] = bool(values["reconciled"])
             info = run_info(values)
             return info if info.status != "running" else run_info(self._ended(info)._asdict())
-        except (*_UNREADABLE, RecursionError) as error:
+        except UNREADABLE as error:
             raise Damaged(f"{self.path} does not say what run it is: {error}") from error
 
     def _ended(self, info: RunInfo) -> RunInfo:
@@ -147,7 +147,7 @@ class SqliteReader:
             found = loads_many([(body, digest) for _, body, digest in rows])
             if _fit(rows, found):
                 return found
-        except _UNREADABLE:
+        except UNREADABLE:
             pass
         found = []
         for row in rows:
@@ -156,7 +156,7 @@ class SqliteReader:
                 if not _fits(row, event):
                     raise ValueError("its seq, body or hash is of another event")
                 found.append(event)
-            except _UNREADABLE:
+            except UNREADABLE:
                 self._tell(row[0], f"event {row[0]} cannot be read: {str(row[1])[:60]!r}")
         return found
 
@@ -189,7 +189,7 @@ class SqliteReader:
         if upto - state.seq >= _FAR:
             try:
                 self._pass_text(state, upto)
-            except (*_UNREADABLE, Damaged):
+            except (*UNREADABLE, Damaged):
                 state = self._at_snapshot(upto)
         return self._fold_on(state, upto)
 
@@ -238,7 +238,7 @@ class SqliteReader:
         yield from sides[-1] if sides else ()
 
     def _fold_on(self, state: RunState, upto: int) -> RunState:
-        with suppress(*_UNREADABLE, Damaged):
+        with suppress(*UNREADABLE, Damaged):
             while state.seq < upto:
                 rows = self._file.query(_BODIES, state.seq, upto)
                 found = fields_many(body for _, body in rows)
@@ -291,7 +291,7 @@ class SqliteReader:
                 raise ValueError(f"it is of event {saved['seq']}")
             texts = {m["message_id"]: text(m["message_id"], m["since"], m.get("length")) for m in saved["messages"]}
             return RunState.load(saved, texts, text(REASONING, 0, saved.get("reasoning_length")))
-        except (*_UNREADABLE, IndexError, AttributeError, RecursionError) as error:
+        except (*UNREADABLE, AttributeError) as error:
             raise Damaged(f"{self.path}: the snapshot at event {seq} cannot be read: {error}") from error
 
     def _text_of_events(self, message_id: str, upto: int, why: str) -> str:

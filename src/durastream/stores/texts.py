@@ -12,7 +12,7 @@ from durastream.errors import Damaged
 from durastream.state import Kept, Message, RunState
 from durastream.stores.database import Opened
 from durastream.stores.packed import unpack
-from durastream.stores.protocols import REASONING
+from durastream.stores.protocols import REASONING, UNREADABLE
 
 __all__ = ["Texts", "pack"]
 
@@ -20,7 +20,6 @@ _PLAIN = 16 * 1024
 _CHUNKS = "select text from message_chunks where message_id = ? and seq > ? and seq <= ?"
 _END = 32_000
 _MUCH = 1 << 20
-_UNREADABLE = (ValueError, KeyError, TypeError)
 _LAST_CHUNK = "select max(seq) from message_chunks where message_id = ? and seq > ? and seq <= ?"
 _LAST_CHUNK_OF_ANY = """select max(seq) from message_chunks where message_id in
 (select message_id from messages union all select ?) and seq <= ?"""
@@ -61,20 +60,15 @@ class Texts:
 
     def drafts(self) -> dict[str, str]:
         """All text of each message. Raises Damaged when it cannot be read."""
-        since = {REASONING: 0, **dict(self._file.query("select message_id, since from messages"))}
-        texts: dict[str, str] = {}
-        for message_id, seq in since.items():
-            try:
-                texts[message_id] = self.text(message_id, seq or 0, 1 << 62)
-            except _UNREADABLE as error:
-                raise Damaged(
-                    f"{self._file.path}: the stored draft of {message_id!r} cannot be read: {error}"
-                ) from error
-        if not texts[REASONING]:
-            del texts[REASONING]
-        return texts
+        texts: dict[str, list[str]] = {}
+        for message_id, piece in self.draft_pieces():
+            texts.setdefault(message_id, []).append(piece)
+        found = {message_id: "".join(each) for message_id, each in texts.items()}
+        if not found[REASONING]:
+            del found[REASONING]
+        return found
 
-    def draft_pieces(self, at: RunState | None) -> Iterator[tuple[str, str]]:
+    def draft_pieces(self, at: RunState | None = None) -> Iterator[tuple[str, str]]:
         """The same piece by piece; with a state, as it was there."""
         sinces = {REASONING: 0, **dict(self._file.query("select message_id, since from messages"))}
         upto = 1 << 62
@@ -86,7 +80,7 @@ class Texts:
             try:
                 for piece in self._pieces(message_id, since or 0, upto):
                     yield message_id, piece
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise Damaged(
                     f"{self._file.path}: the stored draft of {message_id!r} cannot be read: {error}"
                 ) from error
@@ -126,7 +120,7 @@ class Texts:
             message.forget()
             try:
                 message.carry(self._count(message_id, since, seq))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise Damaged(f"{self._file.path}: the snapshot at event {seq} cannot be read: {error}") from error
             if message.length != told:
                 raise Damaged(f"{self._file.path}: the snapshot at event {seq} counts on another draft than is kept")
@@ -157,14 +151,14 @@ class Texts:
                 if len(text) == length:
                     return text
                 why = f"{len(text)} characters in place of {length}"
-            except (*_UNREADABLE, Damaged) as error:
+            except (*UNREADABLE, Damaged) as error:
                 why = str(error)
             return self._instead(message_id, upto, why)
 
     def _end(self, message_id: str, since: int, upto: int, count: int) -> str:
         """The last `count` characters or some more; fewer when not so many can be read."""
         parts: list[str] = []
-        with self._file.briefly(), suppress(sqlite3.DatabaseError, *_UNREADABLE):
+        with self._file.briefly(), suppress(sqlite3.DatabaseError, *UNREADABLE):
             rows = self._file.db.execute(f"{_CHUNKS} order by seq desc, chunk desc", (message_id, since, upto))
             while count > 0 and (row := rows.fetchone()):
                 parts.append(_unpack(row[0]))
