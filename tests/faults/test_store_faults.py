@@ -544,10 +544,16 @@ def test_too_few_processes_are_told_and_what_was_started_is_recorded_or_left_to_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is no limit")
-@pytest.mark.parametrize("megabytes", [16, 30])
+@pytest.mark.parametrize("megabytes", [16, 20, 30])
 def test_too_little_memory_is_one_line_and_the_run_can_be_finished(box: Box, megabytes: int) -> None:
     words = limited(RLIMIT_AS=megabytes << 20)
     result = box.cli("run", "--log", box.log, "--", "echo", "ran", before=words)
+    if result.code == 0:  # little, and enough: a thread has no room, and what it was for is done without one
+        assert megabytes > 16, "so little must be too little"
+        assert (result.out, len(result.err.splitlines())) == ("ran\n", 1)
+        (run_id,) = box.store.run_ids()
+        assert box.whole(run_id).raw["stdout"] == b"ran\n"
+        return
     assert result.code in (3, 125), result
     ours = [line for line in result.err.splitlines() if SOURCE in line]
     assert ours == [], "a traceback of ours; hashlib prints one of its own when it finds no memory for a library"
