@@ -15,7 +15,7 @@ from tests.benchmarks.figures import Row, at_least, spread
 from durastream.sources import replayed
 from durastream.sources.adapters import names
 
-__all__ = ["longest", "reading", "repeated"]
+__all__ = ["longest", "reading", "repeated", "text_only"]
 
 _TRACES = Path(__file__).parents[1] / "data" / "traces"
 _PIECE = 512 << 10
@@ -42,7 +42,7 @@ def reading(bench: Bench) -> Iterator[Row]:
             continue
         bench.check_time()
         trace = traces[name]
-        text = _text_only(name, trace)
+        text = text_only(name, trace)
         data = repeated(trace, text, count)
         must = name in _FAST
         seconds, events = [], 0
@@ -86,7 +86,7 @@ def _frames(path: Path) -> list[bytes]:
     return [line + b"\n" for line in data.splitlines()]
 
 
-def _text_only(name: str, trace: _Trace) -> list[bytes]:
+def text_only(name: str, trace: _Trace) -> list[bytes]:
     """The frames that are a piece of text and nothing else, nine of ten in a long run; where texts come whole, those
     that are such a text. Empty where there are none."""
     source = replayed(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import time
 from collections.abc import Iterator
 
-from tests.benchmarks.adapters import longest, repeated
+from tests.benchmarks.adapters import longest, repeated, text_only
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Row, at_most, ratio, spread
 from tests.benchmarks.throughput import prepare
@@ -17,8 +19,6 @@ from durastream.spool import Spool
 __all__ = ["cost", "formats"]
 
 _ON = {"on": True, "values": {f"V{at}_TOKEN": f"s3cr3t-value-{at}" for at in range(8)}}
-
-_FORMATS = ("claude", "codex", "gemini", "langgraph", "ag-ui")
 
 
 def cost(bench: Bench) -> Iterator[Row]:
@@ -35,21 +35,21 @@ def cost(bench: Bench) -> Iterator[Row]:
 
 
 def formats(bench: Bench) -> Iterator[Row]:
-    """CPU time of a recorder over what agents print in their own formats: the longest trace of each, repeated.
-
-    The best of each half counts: others only slow it down.
-    """
-    traces = longest()
-    count = bench.pick(20_000, 8_000)
-    for name in _FORMATS:
-        bench.check_time()
-        data = repeated(traces[name], [], count)
-        _record(bench, "stdout", data, _ON, "auto")
-        off, on = [], []
-        for _ in range(bench.pick(6, 4)):
-            off.append(_record(bench, "stdout", data, {"on": False}, "auto"))
-            on.append(_record(bench, "stdout", data, _ON, "auto"))
-        yield _row(f"{count:,} lines of {name}", on, off, min(on) / min(off), f"; {traces[name].path.name}")
+    """CPU time of a recorder over what agents print in their own formats: the longest trace of each, repeated, and the
+    texts in it alone, pieces or short whole messages."""
+    count = bench.pick(10_000, 4_000)
+    for name, trace in sorted(longest().items()):
+        texts = text_only(name, trace)
+        for text in ([], texts) if texts else ([],):
+            bench.check_time()
+            data = repeated(trace, text, count)
+            _record(bench, "stdout", data, _ON, "auto")
+            off, on = [], []
+            for _ in range(bench.pick(5, 3)):
+                off.append(_record(bench, "stdout", data, {"on": False}, "auto"))
+                on.append(_record(bench, "stdout", data, _ON, "auto"))
+            what = "texts" if text else "lines"
+            yield _row(f"{count:,} {what} of {name}", on, off, ratio(on, off), f"; {trace.path.name}")
 
 
 def _row(read: str, on: list[float], off: list[float], factor: float, more: str = "") -> Row:
@@ -75,6 +75,20 @@ def _record(bench: Bench, stream: str, data: bytes, redact: dict[str, object], f
     os.write(fd, data)
     os.close(fd)
     spool.write_exit({"exit_code": 0, "ts": 0, "sent": [], "left": []})
-    begin = time.process_time()
-    Recorder(spool).run()
-    return time.process_time() - begin
+    with _collected():
+        begin = time.process_time()
+        Recorder(spool).run()
+        return time.process_time() - begin
+
+
+@contextlib.contextmanager
+def _collected() -> Iterator[None]:
+    """Garbage is looked for as often as in a recorder's own process."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

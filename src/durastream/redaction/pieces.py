@@ -59,10 +59,9 @@ class Pieces:
         return len(text) - self._rules.begun(text) < 4
 
     def clean(self, texts: Sequence[str]) -> int:
-        """How many of these pieces hold no secret and no beginning of one; those `passed` may take in."""
-        if self._open:
-            return 0
-        text = self.joined(texts)
+        """How many of these pieces hold no secret and no beginning of one, and what waits neither if there are any;
+        those `passed` may take in."""
+        text = self._with(texts)
         if self._rules.suspects(text):
             return 0
         hold, end, count = self._rules.begun(text), len(text), len(texts)
@@ -72,9 +71,12 @@ class Pieces:
         return count
 
     def passed(self, texts: Sequence[str]) -> None:
-        """Take in pieces that are clean."""
+        """Take in pieces that are clean, with what waited."""
         last = texts[-1]
-        self._before = (last if len(last) >= _CONTEXT else self.joined(texts))[-_CONTEXT:]
+        self._before = (last if len(last) >= _CONTEXT else self._with(texts))[-_CONTEXT:]
+        for piece in self._open:
+            piece.mark.waits -= 1
+        self._open.clear()
 
     def joined(self, texts: Sequence[str]) -> str:
         """Pieces as they are looked at, behind what they follow."""
@@ -107,8 +109,11 @@ class Pieces:
             piece.mark = instead[id(piece.mark)]
             piece.mark.waits += 1
 
+    def _with(self, texts: Sequence[str]) -> str:
+        return self.joined([*(piece.text for piece in self._open), *texts] if self._open else texts)
+
     def _text(self) -> str:
-        return self.joined([piece.text for piece in self._open])
+        return self._with(())
 
     def _places(self) -> list[tuple[_Open, int]]:
         places, at = [], len(self._before)

@@ -66,11 +66,13 @@ class RawGuard:
         text = data.decode("latin-1")  # a character a byte, so that places are those of bytes
         if self._pieces.clean([text]):
             self._pieces.passed([text])
+            self._settle()
             self._ready += data
             return
         cut = len(text) - _END
         if cut > 0 and self._pieces.clean([text[:cut], text[cut:]]):
             self._pieces.passed([text[:cut]])
+            self._settle()
             self._ready += data[:cut]
             text = text[cut:]
         block = _Block(text)

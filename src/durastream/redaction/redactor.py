@@ -9,8 +9,9 @@ from typing import Any
 from durastream.events import Pending, dumps
 from durastream.redaction.catalogue import KINDS, SECRET_NAME, Rules, mask
 from durastream.redaction.environment import looks_secret
-from durastream.redaction.guard import Guard, clean
+from durastream.redaction.guard import Guard
 from durastream.redaction.raw import RawGuard
+from durastream.redaction.values import clean
 
 __all__ = ["Redactor"]
 
