@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from durastream.message import SHORT
 from durastream.rules.cheap import as_json, judge, reconciles
 from durastream.rules.course import Course
 from durastream.rules.finding import Finding
 from durastream.rules.reconcile import ENDS
-from durastream.state import SHORT, RunState
+from durastream.state import RunState
 
 __all__ = ["LIMITS", "end_status", "packet"]
 

@@ -13,11 +13,12 @@ from typing import Any
 
 from durastream.beside import Beside
 from durastream.events import Deltas, Event, Found, Pending, Src, dumps
+from durastream.message import Message
 from durastream.redaction.redactor import Redactor
 from durastream.rules.cheap import checks, judge
 from durastream.rules.course import VISIBLE, WATCHED, Course
 from durastream.rules.finding import Finding
-from durastream.state import Message, RunState
+from durastream.state import RunState
 from durastream.stores import Batch, Chunk, Head, MessageRow, RawChunk, Rows, Writer
 from durastream.stores.protocols import REASONING
 from durastream.stretch import Pieces

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from durastream.beside import Beside
 from durastream.events import Found, Pending, Src, dumps, expanded
+from durastream.message import Message
 from durastream.redaction.redactor import Redactor
 from durastream.room import KEPT, Room
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.spooled import Spooled
-from durastream.state import Message
 from durastream.stores import RawChunk
 
 __all__ = ["RAW_PIECE", "Packing", "Place", "Tail"]

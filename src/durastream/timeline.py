@@ -17,8 +17,9 @@ from typing import TypeGuard
 from durastream.errors import UsageError
 from durastream.events import Event
 from durastream.follow import read_all
+from durastream.message import Message
 from durastream.replay import Marker, Position
-from durastream.state import Message, RunState
+from durastream.state import RunState
 from durastream.stores import Reader
 from durastream.stores.protocols import REASONING, text_of
 

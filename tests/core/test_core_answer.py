@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from durastream.answer import end_status, packet
 from durastream.events import Event, dumps
+from durastream.message import SHORT
 from durastream.rules import first_difference
 from durastream.rules.reconcile import reconcile
-from durastream.state import SHORT, RunState, fold
+from durastream.state import RunState, fold
 
 OPEN = ("step.started", {"step_id": "s", "title": "search"})
 ABANDONED = ("step.completed", {"step_id": "s", "status": "abandoned"})

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durastream.events import TYPES, Event
-from durastream.state import LOG_LINES, SHORT, Message, RunState, fold
+from durastream.message import SHORT, Message
+from durastream.state import LOG_LINES, RunState, fold
 
 
 def state_of(*told: tuple[str, dict[str, Any]]) -> RunState:

@@ -31,7 +31,7 @@ from durastream.spool import STREAMS, Spool, boot_id, process_token, spools
 from durastream.state import RunState, fold
 from durastream.stores import FolderStore, Reader, RunInfo
 from durastream.stores.folder import open_reader
-from durastream.stores.jsonl import JsonlReader
+from durastream.stores.jsonl_reader import JsonlReader
 from durastream.verify import Checker, Kept, Report, cut_points
 
 CLI = (sys.executable, "-P", "-m", "durastream")

@@ -24,7 +24,8 @@ from durastream.events import Event, Pending, Src, genesis
 from durastream.ledger import Ledger
 from durastream.rules.policy import Settings
 from durastream.stores import RawChunk, RunInfo, Writer
-from durastream.stores.jsonl import JsonlReader, JsonlWriter
+from durastream.stores.jsonl import JsonlWriter
+from durastream.stores.jsonl_reader import JsonlReader
 from durastream.stores.sqlite import SqliteWriter
 from durastream.stores.sqlite_reader import SqliteReader
 from durastream.verify import Report, summed

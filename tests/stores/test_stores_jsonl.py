@@ -15,7 +15,9 @@ from durastream.errors import Damaged, NotARecording, StoreFull, StoreUnwritable
 from durastream.events import genesis
 from durastream.stores import Batch, Head
 from durastream.stores import jsonl as module
-from durastream.stores.jsonl import JsonlReader, JsonlWriter
+from durastream.stores import jsonl_reader as reader_module
+from durastream.stores.jsonl import JsonlWriter
+from durastream.stores.jsonl_reader import JsonlReader
 from durastream.testing import scripted
 from durastream.verify import verify
 
@@ -182,7 +184,7 @@ def test_raw_bytes_that_are_not_what_is_said_of_them_are_damage(kind: Files, pac
 
 
 def test_a_line_without_end_is_damage_before_it_fills_the_memory(kind: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LONGEST", 3 << 20)
+    monkeypatch.setattr(reader_module, "_LONGEST", 3 << 20)
     fill(kind.create(), SMALL)
     with kind.path.open("ab") as file:
         file.write(b"x" * (8 << 20))

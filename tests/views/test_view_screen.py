@@ -12,7 +12,8 @@ from inline_snapshot import snapshot
 from rich.cells import cell_len
 from rich.console import Console
 
-from durastream.state import Message, RunState
+from durastream.message import Message
+from durastream.state import RunState
 from durastream.views import draft, frame, live
 from durastream.views.frame import Section, line, share, wrap
 from durastream.views.look import Look
@@ -569,7 +570,7 @@ def test_the_end_of_a_growing_draft_is_cut_at_a_place_that_stays(log: Any) -> No
 
 
 def test_a_draft_cut_inside_a_code_block_stays_code() -> None:
-    from durastream.state import Message
+    from durastream.message import Message
 
     message = Message("a")
     message.append("x = **2**\n```\nprose **bold**\n```python\ny = **3**\n```\n")
@@ -589,7 +590,7 @@ def test_words_between_stars_are_italic_and_stars_that_count_are_stars() -> None
 
 
 def test_plain_output_is_shown_as_it_is() -> None:
-    from durastream.state import Message
+    from durastream.message import Message
 
     message = Message("stdout")
     message.append("# not a heading\n\n\n**not bold**\r\n50 %\r100 %\r\n")

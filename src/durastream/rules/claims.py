@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from durastream.events import Event
+from durastream.message import Message
 from durastream.rules.course import Course
 from durastream.rules.finding import Finding, Place, counted
-from durastream.state import Message, RunState
+from durastream.state import RunState
 
 __all__ = ["Claim", "claims", "late", "missing", "places"]
 

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from durastream.message import Message
 from durastream.rules.claims import missing
 from durastream.rules.course import Course, by_durastream
 from durastream.rules.finding import Finding, Place, between, counted, first_difference
-from durastream.state import Message, RunState
+from durastream.state import RunState
 
 __all__ = ["ENDS", "artifacts", "reconcile"]
 

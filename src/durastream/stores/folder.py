@@ -14,7 +14,8 @@ from durastream.location import check_owner
 from durastream.spool import Spool, spools
 from durastream.stores import catalog
 from durastream.stores.addenda import addenda_path
-from durastream.stores.jsonl import JsonlReader, JsonlWriter
+from durastream.stores.jsonl import JsonlWriter
+from durastream.stores.jsonl_reader import JsonlReader
 from durastream.stores.protocols import RUN_ID, Reader, RunInfo, Writer, run_info
 from durastream.stores.sqlite import SqliteWriter
 from durastream.stores.sqlite_reader import SqliteReader

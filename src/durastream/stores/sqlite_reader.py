@@ -10,7 +10,8 @@ from typing import Any
 from durastream.collector import uncollected
 from durastream.errors import Damaged, NotARecording
 from durastream.events import Event, dumps, fields_many, genesis, loads, loads_many, show_hash
-from durastream.state import Kept, RunState, fold
+from durastream.message import Kept
+from durastream.state import RunState, fold
 from durastream.stores.database import BROKEN, Opened, schema
 from durastream.stores.hashes import EACH, filled, is_kept, is_whole
 from durastream.stores.packed import pieces, unpack

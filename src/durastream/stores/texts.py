@@ -9,7 +9,8 @@ from contextlib import suppress
 from functools import partial
 
 from durastream.errors import Damaged
-from durastream.state import Kept, Message, RunState
+from durastream.message import Kept, Message
+from durastream.state import RunState
 from durastream.stores.database import Opened
 from durastream.stores.packed import unpack
 from durastream.stores.protocols import REASONING, UNREADABLE

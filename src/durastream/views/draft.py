@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from rich.text import Text
 
-from durastream.state import Message
+from durastream.message import Message
 from durastream.views.frame import line, wrap
 
 __all__ = ["LIMIT", "after_return", "is_fence", "laid_out", "tail", "text_lines"]

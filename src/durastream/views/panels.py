@@ -15,7 +15,8 @@ from typing import Any
 from rich.style import Style
 from rich.text import Text
 
-from durastream.state import Message, RunState
+from durastream.message import Message
+from durastream.state import RunState
 from durastream.views.draft import LIMIT, after_return, text_lines
 from durastream.views.frame import Section, line, row, wrap
 from durastream.views.plan import plan_section, steps_section

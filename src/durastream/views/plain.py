@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from durastream.events import TYPES, Event, show_hash
-from durastream.state import Message, RunState
+from durastream.message import Message
+from durastream.state import RunState
 from durastream.views.outcome import Batches, Outcome
 from durastream.views.safe import visible
 from durastream.views.words import (

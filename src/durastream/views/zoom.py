@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rich.text import Text
 
-from durastream.state import Message, RunState
+from durastream.message import Message
+from durastream.state import RunState
 from durastream.steps import Step
 from durastream.views.frame import line, pair
 from durastream.views.panels import answer_of, check_row, source_row
