@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from durastream import answer
 from durastream.events import FORMAT, Aside, Event, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
+from durastream.notes import warning
 from durastream.redaction.guard import Guard
 from durastream.redaction.raw import RawGuard
 from durastream.redaction.redactor import Redactor
@@ -127,7 +128,7 @@ class NewRun:
             last = source.close()
             self._enter(last if into is None else into.close(last, getattr(source, "asides", ())))
             if unheard := getattr(source, "unheard", None):
-                self._enter([_warning(unheard)])
+                self._enter([warning(unheard)])
         self._enter(closing(self.state))
         for into in self._streams.values():
             self._chunks += into.packed(rest=True)
@@ -168,10 +169,6 @@ class NewRun:
         chunks, self._chunks = self._chunks, []
         self._waiting = self._size = 0
         self._ledger.commit(chunks)
-
-
-def _warning(message: str) -> Pending:
-    return own("error.raised", {"message": message, "severity": "warning", "fatal": False, "by": "durastream"})
 
 
 class _Stream:

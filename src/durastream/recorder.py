@@ -12,7 +12,6 @@ import gc
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -30,6 +29,8 @@ from durastream.errors import (
 )
 from durastream.events import FORMAT, Found, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
+from durastream.notes import REMOVED, cut_short, given_back, notes_on, warning
+from durastream.packing import RAW_PIECE, Packing, Queue
 from durastream.redaction.redactor import Redactor
 from durastream.spool import STREAMS, Spool, boot_id
 from durastream.state import RunState
@@ -37,16 +38,13 @@ from durastream.stores import FolderStore, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
 from durastream.stores.protocols import completed_info
 from durastream.supervisor import GIVE_UP, RETRY
-from durastream.tail import RAW_PIECE, Control, Packing, Place, Tail
+from durastream.surroundings import Surroundings
+from durastream.tail import Control, Place, Tail
 
 __all__ = ["Recorder", "main", "recover", "set_aside"]
 
 _PAUSES = (0.002, 0.03)
-_AT_ONCE = 2  # pieces of raw bytes that are being packed
-_LOW_WATER = 64 << 20
 _ABANDONED = 600.0
-_JUMP = 2.0
-_REMOVED = "the spool of the run was removed while it was recorded: nothing after that is known of its agent"
 
 
 class Recorder:
@@ -61,13 +59,10 @@ class Recorder:
         self._same_boot = self.meta.get("boot_id") == boot_id()
         self._read_by_stream: dict[str, Place] = {}
         self._raw_at: dict[str, int] = {}
-        self._packing: deque[Packing] = deque()
+        self._packing = Queue()
         self._on_its_way: list[Packing] = []
         self._held = contextlib.ExitStack()
-        self._files: list[tuple[int, int, int]] = []
-        self._told_low = False
-        self._ahead = time.time() - time.monotonic()
-        self._disk_at = 0.0
+        self._around = Surroundings(spool)
         self._deputy = Deputy(spool, self.meta, self.meta["mono"] if self._same_boot else time.monotonic())
         self._over = False
         self._over_at = 0.0
@@ -95,8 +90,7 @@ class Recorder:
             self._tails.append(self._tail(stream))
             self._held.callback(self._tails[-1].release)
         self._begin()
-        self._file = self.path
-        self._files = _files(self._file)
+        self._around.watch(self.path, self._writer.check)
 
     def _create(self) -> Writer:
         """A new recording. What is left of one that somebody removed or moved must not be read into it."""
@@ -125,7 +119,7 @@ class Recorder:
             return
         reader: Reader = open_reader(self.path)
         self._held.callback(reader.close)
-        cut = {_cut_short(stream): stream for stream in STREAMS}
+        cut = {cut_short(stream): stream for stream in STREAMS}
         try:
             while events := reader.read(self.state.seq, whole=False):
                 self._ledger.known(events)
@@ -150,7 +144,7 @@ class Recorder:
             self.spool, stream, format_, place, words, late=self._resumed, settled=not self._same_boot,
             redactor=self.redactor, kept=kept, stored=self.state.messages, recorded=lambda: self._recorded(stream),
         )  # fmt: skip
-        if any(error.get("message") == _cut_short(stream) for error in self.state.errors):
+        if any(error.get("message") == cut_short(stream) for error in self.state.errors):
             tail.gapless = False
         tail.give_back_more()
         if stream != "control":
@@ -185,12 +179,12 @@ class Recorder:
             opening = [own("run.started", started), first]
             self._ledger.append(opening, (self.meta["started_at"], 0.0))
             replaced = (self.spool.trouble() or {}).get("replaced")
-            told = [_warning(str(text)) for text in (replaced, self.meta.get("warning")) if text]
+            told = [warning(str(text)) for text in (replaced, self.meta.get("warning")) if text]
             if told:
                 self._append(told)
         else:
             self._append([own("run.resumed", {"reason": "a new recorder took over"})])
-        if lost := [_warning(_given_back(tail.stream, tail.missed)) for tail in self._tails if tail.missed]:
+        if lost := [warning(given_back(tail.stream, tail.missed)) for tail in self._tails if tail.missed]:
             self._append(lost)
         if self.spool.trouble() is not None:
             self.spool.write_trouble(None)  # it goes on: whatever it was is over
@@ -218,7 +212,7 @@ class Recorder:
             return True
         now = time.monotonic()
         ended = self._ended(now)
-        found: list[Found] = [*self._check_disk(now), *self._check_clock(now)]
+        found: list[Found] = [*self._around.look(now)]
         read = False
         for tail in self._tails:
             pending = tail.read(now, at_once=ended)
@@ -229,7 +223,7 @@ class Recorder:
                 tail.shrunk = False
                 read = True  # from its start, in the next step
                 self._raw_at[tail.stream] = 0
-                found.append(_warning(_cut_short(tail.stream)))
+                found.append(warning(cut_short(tail.stream)))
         if found:
             self._append(found)
         if not read and ended:
@@ -275,40 +269,6 @@ class Recorder:
             tail.stop_here()
         return True
 
-    def _check_disk(self, now: float) -> list[Pending]:
-        """Warn once, early: a full disk is the one thing that the agent can feel."""
-        if now < self._disk_at:
-            return []
-        self._disk_at = now + 1.0
-        self._check_files()
-        if self._told_low:
-            return []
-        if not self.spool.exists():
-            return []
-        room = os.statvfs(self.spool.path)
-        free = room.f_bavail * room.f_frsize
-        self._told_low = free < _LOW_WATER
-        text = f"only {free >> 20} MiB are left on the disk of {self.spool.store}"
-        return [_warning(text)] if self._told_low else []
-
-    def _check_clock(self, now: float) -> list[Pending]:
-        """Note a wall clock that jumps, also because the machine slept: `t` goes on, `ts` does not."""
-        ahead = time.time() - now
-        if time.monotonic() - now > _JUMP / 2:
-            return []  # stopped between the two looks: that is no jump
-        jump, self._ahead = ahead - self._ahead, ahead
-        return [_warning(f"the clock jumped by {jump:+.0f} s")] if abs(jump) > _JUMP else []
-
-    def _check_files(self) -> None:
-        """Notice what others did to the files of the recording, which is silent to who writes them."""
-        files = _files(self._file)
-        if [at[:2] for at in files] != [at[:2] for at in self._files]:
-            raise StoreConflict(f"{self._file} was removed, moved or replaced while it was written")
-        self._writer.check()
-        if any(at[2] < before[2] for at, before in zip(files, self._files, strict=True)):
-            raise StoreDamaged(f"{self._file} was cut short while it was written")
-        self._files = files
-
     # storing
 
     def _now(self) -> tuple[str, float]:
@@ -321,8 +281,7 @@ class Recorder:
         packed = self._packed(rest=raw_rest)
         raw = [each.chunk() for each in packed]
         self._ledger.append(found, self._now(), raw=raw, late_until=late_until, last=last)
-        if self._files:
-            self._check_files()  # a file that is cut short is known by what it was after the last commit
+        self._around.check_files()  # a file that is cut short is known by what it was after the last commit
         stored, self._on_its_way = self._on_its_way, packed
         for each in stored:  # of the batch before, which is on the disk now
             next(tail for tail in self._tails if tail.stream == each.stream).give_back(each.offset, each.piece)
@@ -337,26 +296,21 @@ class Recorder:
             kept = self._raw_at[tail.stream]
             upto = tail.settled if rest else kept + (tail.settled - kept) // RAW_PIECE * RAW_PIECE
             for packing in tail.raw(kept, upto):
-                self._packing.append(packing)
-                if len(self._packing) > _AT_ONCE:
-                    self._packing[-_AT_ONCE].wait()  # a thread takes memory
+                self._packing.add(packing)
             self._raw_at[tail.stream] = max(kept, upto)
-        packed = []
-        while self._packing and (rest or len(self._packing) > _AT_ONCE or self._packing[0].ready):
-            packed.append(self._packing.popleft())
-        return packed
+        return self._packing.ready(rest=rest)
 
     # the end
 
     def _finish(self) -> None:
         """Close what is open, say how it ended, and leave one plain file."""
-        self._check_files()
+        self._around.check_files()
         status = self.spool.exit_status()
         last = [pending for tail in self._tails for pending in tail.close()]
-        notes = _notes(status) if os.path.exists(self.spool.file("meta.json")) else [_REMOVED]
+        notes = notes_on(status) if os.path.exists(self.spool.file("meta.json")) else [REMOVED]
         notes += [tail.unheard for tail in self._tails if tail.unheard is not None]
         known = {error.get("message") for error in self.state.errors}
-        last += [_warning(text) for text in notes if text not in known]
+        last += [warning(text) for text in notes if text not in known]
         if last:
             self._append(last)
         self._ledger.add(closing(self.state), self._now())
@@ -392,29 +346,6 @@ def _warm_up() -> None:
     import durastream.sources.native  # noqa: F401
 
 
-def _cut_short(stream: str) -> str:
-    return f"{stream} was cut short while it was read: what stood there unread is lost; append to it with >>"
-
-
-def _given_back(stream: str, missed: int) -> str:
-    return (
-        f"{missed} bytes of {stream} are lost: they were given back to the disk and stood in the recording,"
-        " which was removed, replaced or damaged; what follows is read as if it began there"
-    )
-
-
-def _files(path: str) -> list[tuple[int, int, int]]:
-    """What tells the files of a recording from others of the same name, and their sizes, which only grow."""
-    found = []
-    for end in ("", "-wal"):
-        try:
-            at = os.stat(path + end)
-            found.append((at.st_dev, at.st_ino, at.st_size))
-        except OSError:
-            found.append((0, 0, 0))
-    return found
-
-
 def set_aside(spool: Spool, error: StoreError) -> bool:
     """Give the files of a recording that was damaged another name, so that it is made anew from the spool.
 
@@ -434,26 +365,6 @@ def _told(error: DurastreamError) -> dict[str, Any]:
     """What is written down of an error, for the person who asks."""
     said = {"message": str(error)[:1000], "exit_code": error.exit_code}
     return {**said, "replaced": said["message"]} if isinstance(error, StoreConflict) else said
-
-
-def _warning(message: str) -> Pending:
-    return own("error.raised", {"message": message, "severity": "warning", "fatal": False, "by": "durastream"})
-
-
-def _notes(status: dict[str, Any] | None) -> list[str]:
-    """What the supervisor saw at the end and a reader of the recording should know."""
-    if status is None:
-        return ["the agent's end was not seen: the supervisor was killed"]
-    notes = [status["start_error"]] if "start_error" in status else []
-    left = status.get("left") or []
-    if left:
-        named = ", ".join(f"{process['pid']} ({process['name']})" for process in left[:8])
-        count = status.get("left_count", len(left))
-        still = (
-            "process that the agent started still runs" if count == 1 else "processes that the agent started still run"
-        )
-        notes.append(f"{count} {still}: {named}")
-    return notes
 
 
 def recover(spool: Spool) -> bool:

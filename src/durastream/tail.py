@@ -6,25 +6,19 @@ import contextlib
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
-from durastream.beside import Beside
 from durastream.events import Found, Pending, Src, dumps, expanded
 from durastream.message import Message
+from durastream.packing import RAW_PIECE, Packing
 from durastream.redaction.redactor import Redactor
 from durastream.room import KEPT, Room
 from durastream.sources import TERMINAL, Source, replayed, source_for
 from durastream.spool import Spool
 from durastream.spooled import Spooled
-from durastream.stores import RawChunk
 
-__all__ = ["RAW_PIECE", "Packing", "Place", "Tail"]
-
-RAW_PIECE = 1 << 20
-"""How many raw bytes are kept in one chunk."""
+__all__ = ["Control", "Place", "Tail"]
 
 _READ = 1 << 19  # a batch at most: who seeks folds half of one on average
 _COALESCE = 0.03
@@ -364,23 +358,3 @@ class Tail:
         if self._room is not None:
             self._room.close()
         os.close(self._fd)
-
-
-class Packing:
-    """Compresses raw bytes on the other core, while this one goes on with the next batch."""
-
-    def __init__(self, stream: str, offset: int, piece: bytes) -> None:
-        self.stream = stream
-        self.offset = offset
-        self.piece = piece
-        self._packed = Beside(partial(zlib.compress, piece, 1))
-
-    @property
-    def ready(self) -> bool:
-        return not self._packed.runs
-
-    def wait(self) -> None:
-        self._packed.wait()
-
-    def chunk(self) -> RawChunk:
-        return RawChunk(self.stream, self.offset, len(self.piece), self._packed.result())
