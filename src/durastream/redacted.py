@@ -33,13 +33,28 @@ _PIECE = 1 << 20
 _EVERYWHERE = 1 << 62
 
 
-def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Made:
-    """A new recording of a finished run. Raises DurastreamError when the run is not over, StoreError on writing."""
+class _NothingFound(Exception):
+    """Nothing was taken out: the new recording is to go."""
+
+
+def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str = "sqlite") -> Made | None:
+    """A new recording of a finished run; None, and none is made, when there is nothing to take out.
+
+    Raises DurastreamError when the run is not over, StoreError on writing.
+    """
+    try:
+        return _redacted(store, reader, redactor, log)
+    except _NothingFound:
+        return None
+
+
+def _redacted(store: FolderStore, reader: Reader, redactor: Redactor, log: str) -> Made:
     old = reader.state()
     if old.completed is None:
         raise DurastreamError(f"run {reader.run_id} is not over: only a finished run is redacted")
     info = reader.info()
-    made = redactor.meta({**info._asdict(), "name": f"{info.name}-redacted" if info.name else None})
+    asked = {**info._asdict(), "name": f"{info.name}-redacted" if info.name else None}
+    made = redactor.meta(asked)
     info = info._replace(run_id=free_id(store), **{name: made[name] for name in ("name", "tags", "command", "cwd")})
     writer = store.create(info, log)
     with whole_or_none(writer):
@@ -62,6 +77,9 @@ def redact(store: FolderStore, reader: Reader, redactor: Redactor, *, log: str =
             stream.reach_end()
         _enter(ledger, waiting, guard.close())
         ledger.commit([chunk for stream in streams.values() for chunk in stream.rest(guard)])
+        same = all(made[name] == asked[name] for name in ("name", "tags", "command", "cwd"))
+        if same and not redactor.counts and not any(stream.masked for stream in streams.values()):
+            raise _NothingFound
         end = _end(ledger, old.completed, {name: each for name, each in streams.items() if each.length}, redactor)
         last = waiting[-1]
         ledger.append([own("run.completed", end)], (last.ts, last.t), last=True)
@@ -125,6 +143,7 @@ class _Raw:
         """What reads the stream anew, for what no event shows in pieces."""
         self._guard = guard
         self._stream = stream
+        self._was = hashlib.sha256()
         self._digest = hashlib.sha256()
         self._pieces = iter(reader.raw(stream))
         self._raw: RawGuard = redactor.raw() or RawGuard(redactor.rules)
@@ -151,6 +170,7 @@ class _Raw:
     def _feed(self) -> bool:
         piece = next(self._pieces, b"")
         self._fed += len(piece)
+        self._was.update(piece)
         self._raw.feed(piece)
         if self.source is not None:
             _ = self.source.feed(piece) if piece else self.source.close()
@@ -187,6 +207,11 @@ class _Raw:
         while self._waiting:
             self._pack()
         return self._chunks
+
+    @property
+    def masked(self) -> bool:
+        """Whether something was taken out of the bytes so far."""
+        return self._was.digest() != self._digest.digest()
 
     def told(self) -> dict[str, Any]:
         """What the end of the run says of the stream."""

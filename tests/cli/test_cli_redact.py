@@ -122,3 +122,22 @@ def test_what_was_found_later_is_taken_out_of_a_new_recording(ds: Cli, log: str)
     eventually(lambda: not list(ds.store.glob(old["run_id"] + ".*")), "the old one to be removed")
     ds.here("verify", "--all")
     assert left(ds, "ACME-123456") == []
+
+
+@pytest.mark.parametrize("log", ["sqlite", "jsonl"])
+def test_where_there_is_nothing_to_take_out_no_other_run_is_made_and_none_is_removed(ds: Cli, log: str) -> None:
+    ds("run", "--name", "old", "--log", log, "--", "sh", "-c", "echo said; printf 'in \\033[1mACM\\033[0mE-1'")
+    before = sorted(path.name for path in ds.store.glob("[!.]*"))
+    for words in (["--pattern", "nowhere"], ["--literal", "nowhere", "--remove-old"]):
+        done = ds("redact", "old", *words, "--log", log)
+        assert done.stdout == ""
+        assert f"nothing to take out of {ds.show('old')['run_id']}: it stays as it is" in done.stderr
+        assert sorted(path.name for path in ds.store.glob("[!.]*")) == before
+    ds.here("verify", "--all")
+
+
+def test_what_only_the_command_or_the_raw_bytes_hold_is_taken_out_all_the_same(ds: Cli) -> None:
+    ds("run", "--name", "old", "--", "true", "ACME-123456")
+    done = ds("redact", "old", "--literal", "ACME-123456")
+    assert "taken out: " in done.stderr
+    assert ds.show(done.stdout.strip())["command"] == ["true", "[redacted]*"]

@@ -92,6 +92,7 @@ def test_a_secret_over_the_border_of_two_batches_is_redacted(
     texts[at : at + 2] = ["x " + SECRET[:12], SECRET[12:] + " y"]
     reader = open_reader(recorded(store, texts))
     made = redacted.redact(store, reader, Redactor({"on": True}, [SECRET], known=False, patient=True))
+    assert made is not None
     reader.close()
     path = store.path(made.info.run_id)
     assert path is not None
@@ -126,6 +127,7 @@ def test_a_secret_far_behind_the_last_event_is_redacted_in_the_raw_bytes(tmp_pat
     writer.close()
     reader = open_reader(str(store.path(RUN)))
     made = redacted.redact(store, reader, Redactor({"on": True}, [SECRET], known=False, patient=True))
+    assert made is not None
     reader.close()
     copy = open_reader(str(store.path(made.info.run_id)))
     kept = b"".join(copy.raw("stdout"))

@@ -271,6 +271,7 @@ def test_a_pattern_with_white_space_is_found_later_however_it_was_split(tmp_path
     reader = open_reader(live.recorder.path)
     redactor = Redactor({"on": True, "patterns": [r"ACME\s+key\s+[0-9]+"]}, known=False, patient=True)
     made = redact(FolderStore(str(tmp_path)), reader, redactor, log=log)
+    assert made is not None
     reader.close()
     path = FolderStore(str(tmp_path)).path(made.info.run_id)
     assert path is not None

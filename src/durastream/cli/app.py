@@ -102,7 +102,9 @@ _command("import", epilog="Prints the id of the new run. How it ended is what th
     record.import_command
 )
 _command("rederive")(record.rederive_command)
-_command("redact", epilog="Prints the id of the new run. It names the old one and its seal.")(record.redact_command)
+_command(
+    "redact", epilog="Prints the id of the new run, which names the old one and its seal; nothing if none was needed."
+)(record.redact_command)
 _command("formats")(keep.formats_command)
 _command("init")(keep.init_command)
 

@@ -76,8 +76,13 @@ def redact(
     reader = open_found(store, found)
     redactor = Redactor({"on": True, "patterns": patterns}, texts, known=False, patient=True)
     made = redacted.redact(at, reader, redactor, log=log)
+    if made is None:
+        reader.close()
+        say(f"nothing to take out of {found.run_id}: it stays as it is, and no other is made")
+        return 0
     _tell(made)
-    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(redactor.counts.items())) or "nothing"
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(redactor.counts.items()))
+    counts = counts or "what no event shows: in the command, name or tags, or in raw bytes"
     say(f"taken out: {counts}")
     old = f"{reader.run_id} {show_hash(reader.head().hash)}"
     reader.close()
