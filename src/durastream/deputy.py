@@ -25,7 +25,6 @@ class Deputy:
         self._limits = limits
         self._began = began
         self._requests = Requests(spool)
-        self._looked = False
         self._by: set[str] = set()
         self._kill_at = math.inf
 
@@ -48,14 +47,12 @@ class Deputy:
             stop_all(self._spool.run_id, gently=False)
 
     def _obey(self) -> None:
-        """Send what is asked for. What was there at the first look may have been sent by the supervisor: a second
-        Ctrl-C would mean something else, a second SIGTERM of the same cancel does not."""
-        first, self._looked = not self._looked, True
-        for number, by, grace in self._requests.new():
+        """Send what is asked for, and of what was sent before only the SIGTERM of a `cancel`, which means the same."""
+        for number, by, grace, again in self._requests.new():
             if grace is not None:
                 self._by.add(by)
                 self._kill_at = time.monotonic() + grace
-            if grace is not None or not first:
+            if grace is not None or not again:
                 self._signal(number)
 
     def _signal(self, number: int) -> None:

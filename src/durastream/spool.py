@@ -3,7 +3,7 @@
     <store>/.spool/<run-id>/
         meta.json                 what was asked for; written once, before anything starts
         stdout stderr events      the agent's bytes, append only: the write-ahead log
-        control                   requests to the supervisor (cancel, signals), append only
+        control obeyed.json       requests to the supervisor (cancel, signals), append only; how far it went with them
         agent.json exit.json      the agent's process; how it ended
         keys keyboard.lock        of a run on a terminal: what is typed to it; held by the viewer that may
         supervisor.lock recorder.lock terminal.lock   held by flock as long as the process lives

@@ -248,7 +248,7 @@ class _Supervisor:
 
     def _obey(self) -> None:
         """Carry out what was asked for in the control file since the last look."""
-        for number, by, grace in self.requests.new():
+        for number, by, grace, _ in self.requests.new():
             self._signal(number, by)
             if grace is not None:
                 self.kill_at = time.monotonic() + grace

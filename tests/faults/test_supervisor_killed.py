@@ -202,13 +202,12 @@ def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_
     last = live.pid("recorder")
     stop(last)
     eventually(lambda: not live.spool.alive(), "both to be gone")
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")  # nobody is there to hear it
     assert "a new recorder goes on" in box.cli("recover", live.run_id).err
     live.pid("recorder", other_than=last)
-    deputed = time.monotonic()
-    while wrote.read_text().count("got") < 2:  # what is asked for before its first look it takes for sent
-        assert time.monotonic() < deputed + 30
-        live.spool.request(act="signal", signal="SIGUSR1", by="me")
-        time.sleep(0.3)
+    eventually(lambda: wrote.read_text() == "ready\ngot\ngot\n", "the second signal")
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")
+    eventually(lambda: wrote.read_text() == "ready\ngot\ngot\ngot\n", "the third signal")
     stop(live.pid("recorder"))
     eventually(lambda: not live.spool.alive(), "it to be gone too")
     agent, sent = live.agent, wrote.read_text()
@@ -219,6 +218,20 @@ def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_
     assert found.raw["stdout"].decode() == sent, "no signal was sent again"
     assert [data["by"] for data in found.of("run.cancel_requested") if data["by"] != "me"] == ["cancel"]
     assert found.end["status"] == "unknown"
+
+
+def test_what_is_asked_for_as_the_supervisor_dies_is_sent_and_what_it_sent_is_not_sent_again(box: Box) -> None:
+    live = box.detach("sh", "-c", "trap 'echo got' USR1; trap '' TERM; echo ready; while :; do sleep 0.02; done")
+    wrote = Path(live.spool.file("stdout"))
+    live.reaches(2)
+    eventually(wrote.read_text, "the agent to be ready")
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")
+    eventually(lambda: wrote.read_text() == "ready\ngot\n", "the first signal")
+    stop(live.pid("supervisor"))
+    live.spool.request(act="signal", signal="SIGUSR1", by="me")
+    eventually(lambda: wrote.read_text() == "ready\ngot\ngot\n", "the second signal")
+    assert box.ask("cancel", live.run_id, "--grace", "0.3").code == 0
+    assert box.look(live.run_id).raw["stdout"].decode() == "ready\ngot\ngot\n"
 
 
 def test_a_deputy_signals_nobody_who_only_has_the_pid_of_the_agent(box: Box) -> None:
