@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from redaction_kit import CANARY, KNOWN, ON, Live, delta, line
 
 from durastream.events import Pending, Src, dumps, expanded
 from durastream.redaction.catalogue import Rules, Span
-from durastream.redaction.guard import Guard
+from durastream.redaction.guard import Guard, Patch
 from durastream.redaction.redactor import Redactor
 
 SECRET = KNOWN["aws"][0]
@@ -117,3 +120,42 @@ def test_a_key_in_single_characters_is_searched_when_it_ends(monkeypatch: pytest
     out = [each for at, character in enumerate(key) for each in guard.take([delta(character, at, "m")])]
     assert "aB3+" not in "".join(each.data["text"] for each in out + guard.close())
     assert searched < 200
+
+
+PEM = "-----BEGIN PRIVATE KEY-----\n" + "aB3+xY9/" * 60 + "\n-----END PRIVATE KEY-----"
+LONG = [(PEM, "xY9/aB3+"), ("ghp_" + "a1B2" * 60, "a1B2a1B2"), ("eyJhbGciOiJI." + "eyJz" * 200 + ".c2ln", "eyJzeyJz")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(LONG),
+    st.sampled_from(["", " tail", " -----BEGIN P", "\n", " sk-", f" {CANARY[:9]}"]),
+    st.sets(st.integers(1, 900), max_size=6),
+    st.sampled_from([(), ("ACME-[0-9]{6}",)]),
+)
+def test_a_long_secret_is_masked_to_its_end_wherever_it_is_cut(
+    secret: tuple[str, str], tail: str, cuts: set[int], patterns: tuple[str, ...]
+) -> None:
+    text = f"it is {secret[0]}{tail}"
+    places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    found = [delta(text[at:end], at) for at, end in pairwise(places)]
+    guard = guard_of(*patterns)
+    out = [each.data["text"] for piece in found for each in guard.take([piece])]
+    out += [each.data["text"] for each in guard.close()]
+    assert secret[1] not in "".join(out)
+    assert [len(each) for each in out] == [len(each.data["text"]) for each in found]
+    assert out == [each["text"] for each in kept(guard_of(*patterns), *found)]
+
+
+def test_a_line_is_masked_once_when_its_end_is_decided_later() -> None:
+    """What is masked already is not there any more, and its like is found elsewhere in the line."""
+    raw = Redactor(ON).raw()
+    assert raw is not None
+    line_ = b'{"reason": 1, "text": "a", "more": "' + b" " * 1200
+    patch = Patch(Src("events", 0), "a", [(0, 1, "d")])
+    raw.feed(line_ + SECRET[:9].encode())
+    assert not raw.patch(patch)
+    assert not raw.patch(patch)
+    raw.feed(b' "}\n')
+    assert raw.patch(patch)
+    assert raw.take(raw.at) == line_.replace(b'"a"', b'"d"') + SECRET[:9].encode() + b' "}\n'

@@ -146,7 +146,8 @@ class Pieces:
             piece.mark.waits -= 1
         self.found += [span for span in found if first < span.end <= end]
         self._open = self._open[len(decided) :]
-        start = max(0, end - _CONTEXT)
+        cut = next((span.start for span in found if span.start < end < span.end), end)  # the rest is known by its start
+        start = max(0, cut - _CONTEXT)
         self._text = text[start:]
         self._kept = end - start
 
