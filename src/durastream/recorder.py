@@ -31,7 +31,7 @@ from durastream.errors import (
 from durastream.events import FORMAT, Found, Pending, show_hash
 from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.redaction.redactor import Redactor
-from durastream.spool import STREAMS, Spool, boot_id
+from durastream.spool import STREAMS, Spool, boot_id, sweep
 from durastream.state import RunState
 from durastream.stores import FolderStore, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
@@ -464,6 +464,7 @@ def recover(spool: Spool) -> bool:
     if spool.alive() or spool.agent_alive():
         return False
     if not spool.exists():
+        sweep(spool.store)
         return True
     if spool.read_json("meta.json") is None and spool.age() > _ABANDONED:
         spool.remove()  # somebody was killed before there was a run

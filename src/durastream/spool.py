@@ -28,12 +28,13 @@ from typing import Any
 
 from durastream.errors import TOO_BIG, NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
 
-__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools"]
+__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools", "sweep"]
 
 STREAMS = ("stdout", "stderr", "events")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _RESERVE = 1 << 20
 _SMALL = 4096
+_GONE = ".gone-"
 
 
 def new_run_id() -> str:
@@ -85,6 +86,15 @@ def spools(store: str) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+
+
+def sweep(store: str) -> None:
+    """Remove what is left of spools at whose removal somebody was killed: an agent's bytes, with no secret masked."""
+    folder = os.path.join(store, ".spool")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(_GONE):
+                _clear(os.path.join(folder, name))
 
 
 class Spool:
@@ -335,16 +345,13 @@ class Spool:
 
     def remove(self) -> None:
         """Remove the spool: at once, or killed in the middle of it not at all. Open descriptors on it stay readable."""
-        folder = os.path.dirname(self.path)
-        gone = os.path.join(folder, ".gone-" + self.run_id)
+        gone = os.path.join(os.path.dirname(self.path), _GONE + self.run_id)
         _clear(gone)
         try:
             os.rename(self.path, gone)
         except FileNotFoundError:
             return
-        for name in os.listdir(folder):
-            if name.startswith(".gone-"):  # ours, and what somebody was killed at
-                _clear(os.path.join(folder, name))
+        sweep(self.store)
 
 
 def _private(folder: str, *, new: bool = False) -> None:
@@ -372,9 +379,13 @@ def _take(lock: int, deadline: float) -> None:
 
 
 def _clear(folder: str) -> None:
-    """Remove a folder of plain files, as far as it lets us; others may be at it too."""
+    """Remove a folder of plain files, as far as it lets us; others may be at it too. Follows no link out of it."""
     with contextlib.suppress(OSError):
-        for entry in list(os.scandir(folder)):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(fd):
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
         os.rmdir(folder)

@@ -161,7 +161,7 @@ def test_a_recovery_that_is_killed_again_and_again_is_taken_up_by_the_next(box: 
     spool = prepared(box, wrote)
     killed = 0
     for n in (50, 60) if box.log == "sqlite" else (1, 3):
-        code = broken(spool, tmp_path / "acks", call, f"signal=KILL:when={n}", mode="recover")
+        code = broken(spool, tmp_path / "acks", call, f"signal=KILL:when={n}", who="recover")
         killed += code == -signal.SIGKILL
         if not spool.exists():
             break
