@@ -351,7 +351,7 @@ class Recorder:
     def _finish(self) -> None:
         """Close what is open, say how it ended, and leave one plain file."""
         self._check_files()
-        status = self.spool.exit_status()
+        status = self.spool.exit_status(surely=True)
         last = [pending for tail in self._tails for pending in tail.close()]
         notes = _notes(status) if os.path.exists(self.spool.file("meta.json")) else [_REMOVED]
         notes += [tail.unheard for tail in self._tails if tail.unheard is not None]

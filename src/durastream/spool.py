@@ -35,6 +35,7 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _RESERVE = 1 << 20
 _SMALL = 4096
 _GONE = ".gone-"
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ENOSPC)
 
 
 def new_run_id() -> str:
@@ -193,12 +194,17 @@ class Spool:
 
     # what is kept as JSON
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """One of the small files, whole; None when it is not there (yet)."""
+    def read_json(self, name: str, *, surely: bool = False) -> dict[str, Any] | None:
+        """One of the small files, whole; None when it is not there (yet).
+
+        With `surely` StoreUnwritable is raised when it cannot be read just now, which says nothing of what is in it.
+        """
         try:
             with open(self.open(name, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as file:
                 value = json.load(file)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError, RecursionError) as error:
+            if surely and isinstance(error, OSError) and error.errno in _PASSING:
+                raise StoreUnwritable(f"cannot read {self.file(name)}: {error.strerror}") from error
             return None
         return value if isinstance(value, dict) else None
 
@@ -251,9 +257,9 @@ class Spool:
         """Why the recorder could not go on; None when it could."""
         return self.read_json("trouble.json")
 
-    def exit_status(self) -> dict[str, Any] | None:
-        """How the agent ended; None while it runs (or when its supervisor was killed)."""
-        return self.read_json("exit.json")
+    def exit_status(self, *, surely: bool = False) -> dict[str, Any] | None:
+        """How the agent ended; None while it runs (or when its supervisor was killed). `surely` as of `read_json`."""
+        return self.read_json("exit.json", surely=surely)
 
     # requests
 
@@ -313,8 +319,11 @@ class Spool:
         return self.held("supervisor") or self.held("recorder")
 
     def agent_alive(self) -> bool:
-        """Whether the agent's process lives: the same pid, started at the same time, in the same boot."""
-        agent = self.read_json("agent.json")
+        """Whether the agent's process lives: the same pid, started at the same time, in the same boot.
+
+        Raises StoreUnwritable where that cannot be said just now: an agent that lives is not to be taken for dead.
+        """
+        agent = self.read_json("agent.json", surely=True)
         if agent is None or agent.get("boot_id") != boot_id():
             return False
         token = agent.get("token")

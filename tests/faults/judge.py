@@ -10,6 +10,7 @@ from faults_kit import Box, Recording, Written, same_bytes
 
 from durastream.errors import DurastreamError
 from durastream.spool import Spool
+from durastream.stores.database import settle
 
 __all__ = ["COMPLETED", "Outcome", "Point", "judged", "stored_now"]
 
@@ -80,7 +81,7 @@ def judged(
     doubled = len(counted) - len(set(counted)) + max(0, len(kept) - len(wrote.stdout))
     wrong = ""
     if not (lost or doubled):
-        wrong = _wrong(found, wrote, before, ends) or _left(box, run_id)
+        wrong = _wrong(found, wrote, before, ends) or _left(box, run_id, settled=point.how != "KILL")
     return Outcome(point, True, lost, doubled, wrong)
 
 
@@ -118,11 +119,13 @@ def _sum(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _left(box: Box, run_id: str) -> str:
-    """What a run has left beside its recording, that should have gone."""
+def _left(box: Box, run_id: str, *, settled: bool) -> str:
+    """What a run has left beside its recording, that should have gone; with `settled`, after somebody looked at it."""
     if Spool(box.folder, run_id).exists():
         return "its spool is still there"
     path = box.path(run_id)
+    if settled and path.endswith(".db"):
+        settle(path)
     others = sorted({*os.listdir(box.folder)} - {".spool", os.path.basename(path)})
     others += [name for name in os.listdir(os.path.join(box.folder, ".spool")) if name.startswith(".")]
     return f"files are left beside it: {', '.join(others)}" if others else ""
