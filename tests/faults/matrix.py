@@ -18,10 +18,11 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import contents
 import powercut
 from faults_kit import Box, prepared, why_no_strace
 from judge import Outcome, Point
@@ -150,7 +151,6 @@ def caught(outcomes: Iterable[Outcome]) -> str:
 
 
 Told = tuple[dict[str, Any], list[Outcome]]
-PARTS = ("kills", "others", "power", "shutdowns", "errors")
 
 
 def told(name: str, outcomes: list[Outcome], control: str) -> Told:
@@ -228,16 +228,23 @@ def _chosen(points: list[Point], some: int, chance: random.Random) -> list[Point
     return chance.sample(points, some) if len(points) > some else points
 
 
-def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[Told]:
+PARTS: dict[str, Callable[[int, int, int], Iterator[tuple[dict[str, Any], list[Any]]]]] = {
+    each.__name__: each
+    for each in (kills, others, power, shutdowns, errors, contents.escapes, contents.hostile, contents.secrets)
+}
+
+
+def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     """Each row of the table."""
-    for part in (kills, others, power, shutdowns, errors):
-        if part.__name__ in only:
+    for name, part in PARTS.items():
+        if name in only:
             yield from part(seed, jobs, some)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| | points | lost | doubled | wrong | control caught |", "|---|---|---|---|---|---|"]
-    lines += ["| {what} | {points} | {lost} | {doubled} | {wrong} | {control} |".format(**one) for one in rows]
+    empty = {"lost": "", "doubled": ""}
+    lines += ["| {what} | {points} | {lost} | {doubled} | {wrong} | {control} |".format(**empty | one) for one in rows]
     return "\n".join(lines)
 
 
