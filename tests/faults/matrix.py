@@ -31,7 +31,7 @@ from strikes import SMALL, calls_of, driven, strike, under_load, viewers_struck
 from durastream.version import VERSION
 
 LOGS = ("sqlite", "jsonl")
-WRITES = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "rmdir")
+WRITES = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "unlinkat", "rmdir")
 PARENT = ("openat", "write", "pwrite64", "fsync", "ftruncate", "rename", "clone", "wait4", "pselect6", "close", "read")
 VIEWER = ("pread64", "openat", "read", "fcntl", "write")
 AMID = ("clone", "close", "openat", "read")
@@ -76,7 +76,7 @@ def kill_points() -> list[Point]:
         counts = counted(log)
         for who in ("recorder", "recover"):
             found += [Point(who, log, call, n) for call in WRITES for n in range(1, counts.get(call, 0) + 1)]
-        found += [Point("supervisor", log, call, n) for call in PARENT for n in range(1, 13)]
+        found += [Point("supervisor", log, call, n) for call in PARENT for n in range(1, 17)]
     return found
 
 
@@ -174,7 +174,7 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
     """Viewers are killed, and recorders at random moments."""
     chance, small = random.Random(seed + 2), some < 100
     groups = [
-        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)], "honest")
+        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 9)], "honest")
         for log in LOGS
     ]
     tidy = [
