@@ -85,7 +85,7 @@ def test_the_last_run_looked_at_all_that_is_hostile_and_all_that_is_secret() -> 
     rows = json.loads(figures.RUN.read_text(encoding="utf-8"))["rows"]
     counted = {row["what"].split(",")[0]: row["points"] for row in rows if "lost" not in row}
     ways = sum(map(len, looks(Store(Path("/store"), "run", "lines", "screen", "forged", "transcript")).values()))
-    assert counted[f"{len(PAYLOADS)} hostile texts in every field"] == 2 * ways
+    assert counted[f"hostile texts ({len(PAYLOADS)}) in every field"] == 2 * ways
     assert counted["hostile recordings opened"] == len(FILES)
     assert counted["hostile transcripts imported"] == len(TRANSCRIPTS)
     places = 2 * 3 * sum(len(text) for text, _ in SECRETS.values())

@@ -55,7 +55,7 @@ def escapes(seed: int, jobs: int, some: int) -> Iterator[Told]:
     commands = ["show", "cat", "list"] if some < 100 else list(COMMANDS)
     ended = dict(_all(_looks, [(True, commands), (False, commands)], jobs))
     wrong = [f"{words}: {what}" for words, what in ended[True] if what]
-    name = f"{len(PAYLOADS)} hostile texts in every field, shown by each command, in a pipe and on a terminal"
+    name = f"hostile texts ({len(PAYLOADS)}) in every field, shown by each command, in a pipe and on a terminal"
     yield told(name, len(ended[True]), wrong, f"{sum(bool(what) for _, what in ended[False])} of {len(ended[False])}")
 
 

@@ -174,7 +174,7 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
     """Viewers are killed, and recorders at random moments."""
     chance, small = random.Random(seed + 2), some < 100
     groups = [
-        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 9)], "honest")
+        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 11)], "honest")
         for log in LOGS
     ]
     tidy = [
@@ -190,7 +190,7 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
         forgetful = [(log, 1, seed + n, "forgetful", 4000) for n in range(1 if small else 4) for log in LOGS]
         wrong = [outcome for _, outcome in pool.imap_unordered(_load, forgetful)]
         loads = [
-            (log, 4 if small else 8, seed + n, "honest", 20_000) for n in range(1 if small else 10) for log in LOGS
+            (log, 4 if small else 8, seed + n, "honest", 20_000) for n in range(1 if small else 13) for log in LOGS
         ]
         ended = list(pool.imap_unordered(_load, loads))
     outcomes = [outcome for count, outcome in ended for _ in range(count)]
