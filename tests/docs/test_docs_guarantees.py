@@ -9,11 +9,17 @@ import sys
 from pathlib import Path
 from typing import TypeGuard
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 
 import figures  # noqa: E402
 
+has_contents = pytest.mark.skipif(
+    all("lost" in row for row in json.loads(figures.RUN.read_text(encoding="utf-8"))["rows"]),
+    reason="the last full run is older than the rows of what is in recordings",
+)
 PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 
 
@@ -51,29 +57,36 @@ def _sets(node: ast.stmt, name: str) -> TypeGuard[ast.Assign]:
 def test_the_figures_are_those_of_the_last_run() -> None:
     assert figures.versions() in PAGE
     assert figures.table() in PAGE
+    assert figures.contents() in PAGE
 
 
 def test_the_last_run_lost_and_doubled_nothing_and_was_large_enough() -> None:
     rows = json.loads(figures.RUN.read_text(encoding="utf-8"))["rows"]
-    assert [row for row in rows if row["lost"] or row["doubled"] or row["wrong"]] == []
-    assert sum(row["points"] for row in rows if "killed" in row["what"]) >= 1000
+    assert [row for row in rows if row.get("lost") or row.get("doubled") or row["wrong"]] == []
+    assert sum(row["points"] for row in rows if "killed at" in row["what"]) >= 1000
     assert sum(row["points"] for row in rows if "power cut" in row["what"]) >= 400
 
 
-def test_the_page_counts_what_is_hostile_and_what_is_secret_as_the_tests_do() -> None:
+@has_contents
+def test_every_row_has_a_control_that_caught_something() -> None:
+    rows = json.loads(figures.RUN.read_text(encoding="utf-8"))["rows"]
+    caught = {row["what"]: re.match(r"([\d,]+) of [\d,]+$", row["control"]) for row in rows}
+    assert [what for what, found in caught.items() if found is None or found[1] == "0"] == []
+
+
+@has_contents
+def test_the_last_run_looked_at_all_that_is_hostile_and_all_that_is_secret() -> None:
     for folder in ("cli", "redaction"):
         sys.path.insert(0, str(ROOT / "tests" / folder))
     from hostile_files import FILES, TRANSCRIPTS
-    from redaction_kit import KNOWN
-    from test_cli_payloads import PAYLOADS, Store, looks
+    from hostile_looks import PAYLOADS, Store, looks
+    from secrets_placed import SECRETS
 
-    asked = looks(Store(Path("/store"), "run", "lines", "screen", "forged", "transcript"))
-    counts = [len(words) for words in asked.values() if words]  # `run` is looked at while it runs, by another test
-    ways, commands = sum(counts), len(counts)
-    for row in (
-        f"| hostile texts, in every field, by {ways} ways to ask {commands} commands, in a pipe and on a terminal |"
-        f" {len(PAYLOADS)} texts, {2 * ways} outputs |",
-        f"| hostile recordings and transcripts, opened or imported | {len(FILES)} and {len(TRANSCRIPTS)} |",
-        f"| kinds of secrets, whole and split at each character | {len(KNOWN)} |",
-    ):
-        assert row in PAGE, row
+    rows = json.loads(figures.RUN.read_text(encoding="utf-8"))["rows"]
+    counted = {row["what"].split(",")[0]: row["points"] for row in rows if "lost" not in row}
+    ways = sum(map(len, looks(Store(Path("/store"), "run", "lines", "screen", "forged", "transcript")).values()))
+    assert counted[f"hostile texts ({len(PAYLOADS)}) in every field"] == 2 * ways
+    assert counted["hostile recordings opened"] == len(FILES)
+    assert counted["hostile transcripts imported"] == len(TRANSCRIPTS)
+    places = 2 * 3 * sum(len(text) for text, _ in SECRETS.values())
+    assert counted[f"secrets of {len(SECRETS)} kinds put"] == places

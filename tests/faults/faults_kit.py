@@ -313,17 +313,18 @@ class Live:
         self.run_id = run_id
         self.spool = Spool(box.folder, run_id)
 
+    def holder(self, who: str, *, other_than: int = 0) -> int:
+        """The pid of the supervisor or the recorder; 0 as long as none holds its lock."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(Path(self.spool.file(f"{who}.lock")).read_text())
+            if pid != other_than and self.spool.held(who) and process_token(pid):
+                return pid
+        return 0
+
     def pid(self, who: str, *, other_than: int = 0) -> int:
         """The pid of the supervisor or the recorder, once one holds its lock."""
-
-        def holder() -> int:
-            with contextlib.suppress(OSError, ValueError):
-                pid = int(Path(self.spool.file(f"{who}.lock")).read_text())
-                if pid != other_than and self.spool.held(who) and process_token(pid):
-                    return pid
-            return 0
-
-        return int(eventually(holder, f"a {who} of run {self.run_id}"))
+        found = partial(self.holder, who, other_than=other_than)
+        return int(eventually(found, f"a {who} of run {self.run_id}"))
 
     @property
     def agent(self) -> int:

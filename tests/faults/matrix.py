@@ -18,10 +18,11 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import contents
 import powercut
 from faults_kit import Box, prepared, why_no_strace
 from judge import Outcome, Point
@@ -30,7 +31,7 @@ from strikes import SMALL, calls_of, driven, strike, under_load, viewers_struck
 from durastream.version import VERSION
 
 LOGS = ("sqlite", "jsonl")
-WRITES = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "rmdir")
+WRITES = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "unlinkat", "rmdir")
 PARENT = ("openat", "write", "pwrite64", "fsync", "ftruncate", "rename", "clone", "wait4", "pselect6", "close", "read")
 VIEWER = ("pread64", "openat", "read", "fcntl", "write")
 AMID = ("clone", "close", "openat", "read")
@@ -75,7 +76,7 @@ def kill_points() -> list[Point]:
         counts = counted(log)
         for who in ("recorder", "recover"):
             found += [Point(who, log, call, n) for call in WRITES for n in range(1, counts.get(call, 0) + 1)]
-        found += [Point("supervisor", log, call, n) for call in PARENT for n in range(1, 13)]
+        found += [Point("supervisor", log, call, n) for call in PARENT for n in range(1, 17)]
     return found
 
 
@@ -150,7 +151,6 @@ def caught(outcomes: Iterable[Outcome]) -> str:
 
 
 Told = tuple[dict[str, Any], list[Outcome]]
-PARTS = ("kills", "others", "power", "shutdowns", "errors")
 
 
 def told(name: str, outcomes: list[Outcome], control: str) -> Told:
@@ -174,7 +174,7 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
     """Viewers are killed, and recorders at random moments."""
     chance, small = random.Random(seed + 2), some < 100
     groups = [
-        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)], "honest")
+        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 11)], "honest")
         for log in LOGS
     ]
     tidy = [
@@ -190,7 +190,7 @@ def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
         forgetful = [(log, 1, seed + n, "forgetful", 4000) for n in range(1 if small else 4) for log in LOGS]
         wrong = [outcome for _, outcome in pool.imap_unordered(_load, forgetful)]
         loads = [
-            (log, 4 if small else 8, seed + n, "honest", 20_000) for n in range(1 if small else 10) for log in LOGS
+            (log, 4 if small else 8, seed + n, "honest", 20_000) for n in range(1 if small else 13) for log in LOGS
         ]
         ended = list(pool.imap_unordered(_load, loads))
     outcomes = [outcome for count, outcome in ended for _ in range(count)]
@@ -228,16 +228,23 @@ def _chosen(points: list[Point], some: int, chance: random.Random) -> list[Point
     return chance.sample(points, some) if len(points) > some else points
 
 
-def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[Told]:
+PARTS: dict[str, Callable[[int, int, int], Iterator[tuple[dict[str, Any], list[Any]]]]] = {
+    each.__name__: each
+    for each in (kills, others, power, shutdowns, errors, contents.escapes, contents.hostile, contents.secrets)
+}
+
+
+def full(seed: int, jobs: int, some: int, only: Iterable[str]) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     """Each row of the table."""
-    for part in (kills, others, power, shutdowns, errors):
-        if part.__name__ in only:
+    for name, part in PARTS.items():
+        if name in only:
             yield from part(seed, jobs, some)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| | points | lost | doubled | wrong | control caught |", "|---|---|---|---|---|---|"]
-    lines += ["| {what} | {points} | {lost} | {doubled} | {wrong} | {control} |".format(**one) for one in rows]
+    empty = {"lost": "", "doubled": ""}
+    lines += ["| {what} | {points} | {lost} | {doubled} | {wrong} | {control} |".format(**empty | one) for one in rows]
     return "\n".join(lines)
 
 

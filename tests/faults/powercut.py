@@ -142,15 +142,20 @@ def _judged(box: Box, point: Point, cut_bodies: Sequence[str] | None, run_id: st
     """Read what is there, as a person would after the power is back; then recover, and read again."""
     for again in (False, True):
         try:
-            found = [event.body for event in box.look(run_id).events]
+            events = box.look(run_id).events
         except (DurastreamError, OSError, AssertionError) as error:
             if told or again:
                 return Outcome(point, True, lost=max(told, 1), wrong=f"it cannot be read: {error}"[:200])
-            found = []
-        if len(found) < told:
-            return Outcome(point, True, lost=told - len(found))
-        if cut_bodies is not None and found[:told] != list(cut_bodies[:told]):
+            events = []
+        if len(events) < told:
+            return Outcome(point, True, lost=told - len(events))
+        if cut_bodies is not None and [event.body for event in events[:told]] != list(cut_bodies[:told]):
             return Outcome(point, True, wrong="what was told as stored is not what is there")
+        counted = [event.data["n"] for event in events if event.type == "test.counted"]
+        if len(set(counted)) < len(counted):
+            return Outcome(point, True, doubled=len(counted) - len(set(counted)))
+        if counted != sorted(counted):
+            return Outcome(point, True, wrong="events stand in another order")
         spool = Spool(box.folder, run_id)
         if again or not spool.exists() or spool.read_json("meta.json") is None:
             break

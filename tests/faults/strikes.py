@@ -290,15 +290,21 @@ def under_load(log: str, kills: int, seed: int, mode: str, count: int, folder: P
         last = killed = 0
         half = len(written(count // 2).stdout)
 
+        def over() -> bool:
+            return not live.spool.exists() or live.spool.exit_status() is not None
+
         def moves(upto: int) -> bool:
             if live.spool.size("stdout") >= half:
                 gate.touch()
-            return live.head() >= upto or live.spool.exit_status() is not None
+            return over() or live.head() >= upto
 
-        while killed < kills and live.spool.exit_status() is None:
-            last = live.pid("recorder", other_than=last)
+        while killed < kills:
+            begun = partial(live.holder, "recorder", other_than=last)
+            last = eventually(lambda: begun() or over(), "a recorder", pause=0.005)  # noqa: B023 - called at once
             upto = live.head() + 50  # one that has only begun has nothing to lose
             eventually(partial(moves, upto), "the recorder to go on", pause=0.02)
+            if over():
+                break
             time.sleep(chance.uniform(0, 0.25))  # the moment is the point: any will do
             stop(last)
             killed += 1

@@ -127,7 +127,7 @@ def test_the_harness_catches_a_recorder_that_forgets_where_it_had_read_to(box: B
 
 @pytest.mark.crash
 @needs_strace
-@pytest.mark.parametrize("call", ["rename", "unlink", "rmdir"])
+@pytest.mark.parametrize("call", ["rename", "unlink", "unlinkat", "rmdir"])
 def test_a_recorder_killed_between_the_end_and_the_removal_of_its_spool_leaves_a_run_that_is_over(
     box: Box, tmp_path: Path, call: str
 ) -> None:
