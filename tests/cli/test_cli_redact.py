@@ -84,6 +84,24 @@ def test_a_configuration_adds_patterns_and_names(ds: Cli) -> None:
     assert "no regular expression" in ds("run", "--", "true", code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("durastream.toml", '[redakt]\npatterns = ["ACME"]\n', "there is no [redakt]: there are [redact] and [verify]"),
+        ("durastream.toml", 'patterns = ["ACME"]\n', "there is no [patterns]: there are [redact] and [verify]"),
+        (
+            "pyproject.toml",
+            "[tool.durastream.redacts]\n",
+            "no [tool.durastream.redacts]: there are [tool.durastream.redact]",
+        ),
+    ],
+)
+def test_a_table_with_another_name_is_no_rule_that_is_passed_over(ds: Cli, name: str, text: str, said: str) -> None:
+    (ds.folder / name).write_text(text)
+    assert said in ds("run", "--", "true", code=2).stderr
+    assert not ds.store.exists() or not list(ds.store.glob("*.db"))
+
+
 def test_an_import_and_a_program_that_records_itself_are_guarded(ds: Cli) -> None:
     (ds.folder / "said.txt").write_text(f"it was {KEY}\n{CANARY}\n")
     ds("import", "said.txt", env={"CANARY_TOKEN": CANARY})
