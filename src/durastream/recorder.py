@@ -32,7 +32,7 @@ from durastream.ledger import Ledger, closing, judged, now_text, own
 from durastream.notes import REMOVED, cut_short, given_back, notes_on, warning
 from durastream.packing import RAW_PIECE, Packing, Queue
 from durastream.redaction.redactor import Redactor
-from durastream.spool import STREAMS, Spool, boot_id
+from durastream.spool import STREAMS, Spool, boot_id, sweep
 from durastream.state import RunState
 from durastream.stores import FolderStore, Reader, Writer
 from durastream.stores.folder import info_of, open_reader
@@ -305,7 +305,7 @@ class Recorder:
     def _finish(self) -> None:
         """Close what is open, say how it ended, and leave one plain file."""
         self._around.check_files()
-        status = self.spool.exit_status()
+        status = self.spool.exit_status(surely=True)
         last = [pending for tail in self._tails for pending in tail.close()]
         notes = notes_on(status) if os.path.exists(self.spool.file("meta.json")) else [REMOVED]
         notes += [tail.unheard for tail in self._tails if tail.unheard is not None]
@@ -375,6 +375,7 @@ def recover(spool: Spool) -> bool:
     if spool.alive() or spool.agent_alive():
         return False
     if not spool.exists():
+        sweep(spool.store)
         return True
     if spool.read_json("meta.json") is None and spool.age() > _ABANDONED:
         spool.remove()  # somebody was killed before there was a run

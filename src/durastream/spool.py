@@ -28,12 +28,14 @@ from typing import Any
 
 from durastream.errors import TOO_BIG, NotARecording, RunLocked, RunNotFound, StoreFull, StoreUnwritable
 
-__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools"]
+__all__ = ["STREAMS", "Spool", "boot_id", "new_run_id", "process_token", "sign", "spools", "sweep"]
 
 STREAMS = ("stdout", "stderr", "events")
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _RESERVE = 1 << 20
 _SMALL = 4096
+_GONE = ".gone-"
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ENOSPC)
 
 
 def new_run_id() -> str:
@@ -85,6 +87,15 @@ def spools(store: str) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+
+
+def sweep(store: str) -> None:
+    """Remove what is left of spools at whose removal somebody was killed: an agent's bytes, with no secret masked."""
+    folder = os.path.join(store, ".spool")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(_GONE):
+                _clear(os.path.join(folder, name))
 
 
 class Spool:
@@ -183,12 +194,17 @@ class Spool:
 
     # what is kept as JSON
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """One of the small files, whole; None when it is not there (yet)."""
+    def read_json(self, name: str, *, surely: bool = False) -> dict[str, Any] | None:
+        """One of the small files, whole; None when it is not there (yet).
+
+        With `surely` StoreUnwritable is raised when it cannot be read just now, which says nothing of what is in it.
+        """
         try:
             with open(self.open(name, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as file:
                 value = json.load(file)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError, RecursionError) as error:
+            if surely and isinstance(error, OSError) and error.errno in _PASSING:
+                raise StoreUnwritable(f"cannot read {self.file(name)}: {error.strerror}") from error
             return None
         return value if isinstance(value, dict) else None
 
@@ -241,9 +257,9 @@ class Spool:
         """Why the recorder could not go on; None when it could."""
         return self.read_json("trouble.json")
 
-    def exit_status(self) -> dict[str, Any] | None:
-        """How the agent ended; None while it runs (or when its supervisor was killed)."""
-        return self.read_json("exit.json")
+    def exit_status(self, *, surely: bool = False) -> dict[str, Any] | None:
+        """How the agent ended; None while it runs (or when its supervisor was killed). `surely` as of `read_json`."""
+        return self.read_json("exit.json", surely=surely)
 
     # requests
 
@@ -303,8 +319,11 @@ class Spool:
         return self.held("supervisor") or self.held("recorder")
 
     def agent_alive(self) -> bool:
-        """Whether the agent's process lives: the same pid, started at the same time, in the same boot."""
-        agent = self.read_json("agent.json")
+        """Whether the agent's process lives: the same pid, started at the same time, in the same boot.
+
+        Raises StoreUnwritable where that cannot be said just now: an agent that lives is not to be taken for dead.
+        """
+        agent = self.read_json("agent.json", surely=True)
         if agent is None or agent.get("boot_id") != boot_id():
             return False
         token = agent.get("token")
@@ -335,16 +354,13 @@ class Spool:
 
     def remove(self) -> None:
         """Remove the spool: at once, or killed in the middle of it not at all. Open descriptors on it stay readable."""
-        folder = os.path.dirname(self.path)
-        gone = os.path.join(folder, ".gone-" + self.run_id)
+        gone = os.path.join(os.path.dirname(self.path), _GONE + self.run_id)
         _clear(gone)
         try:
             os.rename(self.path, gone)
         except FileNotFoundError:
             return
-        for name in os.listdir(folder):
-            if name.startswith(".gone-"):  # ours, and what somebody was killed at
-                _clear(os.path.join(folder, name))
+        sweep(self.store)
 
 
 def _private(folder: str, *, new: bool = False) -> None:
@@ -372,9 +388,13 @@ def _take(lock: int, deadline: float) -> None:
 
 
 def _clear(folder: str) -> None:
-    """Remove a folder of plain files, as far as it lets us; others may be at it too."""
+    """Remove a folder of plain files, as far as it lets us; others may be at it too. Follows no link out of it."""
     with contextlib.suppress(OSError):
-        for entry in list(os.scandir(folder)):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(fd):
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=fd)
+        finally:
+            os.close(fd)
         os.rmdir(folder)

@@ -274,7 +274,9 @@ class Tail:
         data = self._file.read(min(_READ, waiting))
         if self._file.cut:
             return self._start_over() if upto is None else self.overdue(now)
-        return self._new(self._take(data))
+        found = self._take(data)
+        late = self._guard.overdue(now) if self._guard is not None else None  # what comes need not decide what waits
+        return self._new([*found, *late] if late else found)
 
     def overdue(self, now: float) -> list[Found] | None:
         """Events that waited too long to be told from the beginning of a secret."""

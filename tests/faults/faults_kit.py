@@ -43,6 +43,7 @@ POLICY = Policy(ignore=("burst-at-end",))
 ONE_CORE = ("taskset", "-c", str(min(os.sched_getaffinity(0)))) if shutil.which("taskset") else ()
 """strace and who is traced wait for each other at each call: four times as fast on one core as on two."""
 SOURCE = str(Path(__file__).parents[2] / "src")
+HERE = str(Path(__file__).parent)
 
 STEADY = """
 import os, sys, time
@@ -382,64 +383,32 @@ def prepared(box: Box, wrote: Written, *, exit_code: int | None = 0, log: str | 
     return spool
 
 
-DRIVER = """
-import ctypes, os, sys
-sys.path.insert(0, {source!r})
+DRIVER = f"""
+import ctypes, sys
+sys.path[:0] = [{SOURCE!r}, {HERE!r}]
 import durastream.recorder as recorder
 import durastream.sources.native
-from durastream.stores.jsonl import JsonlWriter
-from durastream.stores.sqlite import SqliteWriter
-store, run_id, acks, mode = sys.argv[1:]
 import durastream.tail
+import wrong
+store, run_id, acks, mode, who = sys.argv[1:]
 durastream.tail._READ = 1500
-ack = os.open(acks, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-def tell(batch):
-    if batch.rows:
-        os.write(ack, b"%d\\n" % batch.rows[-1][0])
-for cls in (SqliteWriter, JsonlWriter):
-    def append(self, batch, honest=cls.append):
-        if mode == "early":
-            tell(batch)
-        try:
-            honest(self, batch)
-        except Exception:
-            if mode != "deaf":
-                raise
-            self.head = type(self.head)(*batch.rows[-1][::2])
-        if mode != "early":
-            tell(batch)
-    cls.append = append
-if mode == "lazy":
-    import durastream.stores.jsonl as jsonl, durastream.stores.sqlite as sqlite
-    prepare = sqlite.prepare
-    jsonl._sync = lambda fd: None
-    sqlite.prepare = lambda db: (prepare(db), db.execute("pragma synchronous=off").close())
-if mode == "forgetful":
-    tail = recorder.Recorder._tail
-    def forgetful(self, stream):
-        if stream in self._read_by_stream:
-            place = self._read_by_stream[stream]
-            offset = place.start if place.end is None else place.end
-            self._read_by_stream[stream] = type(place)(offset - offset % 1500, None, 0)
-        return tail(self, stream)
-    recorder.Recorder._tail = forgetful
+wrong.tells(acks, mode)
+wrong.be(mode)
 ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_long(-1))  # whoever likes may trace us
 print("ready", flush=True)
 sys.stdin.readline()
-if mode == "recover":
+if who == "recover":
     from durastream.spool import Spool
     sys.exit(not recorder.recover(Spool(store, run_id)))
 sys.exit(recorder.main([store, run_id]))
 """
-"""A recorder in small batches that tells what it holds for stored. `early` tells it before the commit, `deaf` does not
-hear that a commit failed, `forgetful` does not know where exactly it had read to, `lazy` does not sync: all are wrong,
-and a harness that works catches them. It waits for a line on stdin when it has imported all it needs, which takes long
-under strace."""
+"""A recorder, or `recover`, in small batches, that tells what it holds for stored. What it does wrong in which mode
+stands in `wrong`. It waits for a line on stdin when it has imported all it needs, which takes long under strace."""
 
 
-def driver(spool: Spool, acks: Path, mode: str = "honest") -> list[str]:
+def driver(spool: Spool, acks: Path, mode: str = "honest", who: str = "recorder") -> list[str]:
     """The words that start a driver."""
-    return [sys.executable, "-P", "-c", DRIVER.format(source=SOURCE), spool.store, spool.run_id, str(acks), mode]
+    return [sys.executable, "-P", "-c", DRIVER, spool.store, spool.run_id, str(acks), mode, who]
 
 
 def acknowledged(acks: Path) -> int:
@@ -461,10 +430,13 @@ def traced(*injections: str, paths: Sequence[str] = (), calls: str) -> list[str]
     return words
 
 
-def broken(spool: Spool, acks: Path, call: str, fault: str, *, paths: Sequence[str] = (), mode: str = "honest") -> int:
+def broken(
+    spool: Spool, acks: Path, call: str, fault: str, *, paths: Sequence[str] = (), mode: str = "honest",
+    who: str = "recorder",
+) -> int:  # fmt: skip
     """Run a driver with a fault in its system calls from now on; returns its exit code."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(driver(spool, acks, mode), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as child:
+    with subprocess.Popen(driver(spool, acks, mode, who), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"

@@ -24,7 +24,8 @@ from typing import Any
 
 import powercut
 from faults_kit import Box, prepared, why_no_strace
-from strikes import SMALL, Outcome, Point, calls_of, driven, strike, under_load, viewers_struck
+from judge import Outcome, Point
+from strikes import SMALL, calls_of, driven, strike, under_load, viewers_struck
 
 from durastream.version import VERSION
 
@@ -32,6 +33,12 @@ LOGS = ("sqlite", "jsonl")
 WRITES = ("write", "pwrite64", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "rmdir")
 PARENT = ("openat", "write", "pwrite64", "fsync", "ftruncate", "rename", "clone", "wait4", "pselect6", "close", "read")
 VIEWER = ("pread64", "openat", "read", "fcntl", "write")
+AMID = ("clone", "close", "openat", "read")
+"""Calls of a supervisor that has an agent: most others it makes before it starts one."""
+
+WRONG = {"recover": ("early", "hasty"), "supervisor": ("leash", "stranger", "rash")}
+"""How those are wrong who are struck beside the real ones: see `wrong`."""
+
 ERRORS = {
     "write": ("EIO", "ENOSPC"),
     "pwrite64": ("EIO", "ENOSPC"),
@@ -93,6 +100,12 @@ def control_points(mode: str, how: str, count: int, chance: random.Random) -> li
     return found
 
 
+def wrong_points(points: list[Point], who: str, some: int, chance: random.Random) -> list[Point]:
+    """Some of the places where somebody is killed, for each way in which they are wrong."""
+    mine = [point for point in points if point.who == who and (who != "supervisor" or point.call in AMID)]
+    return [point._replace(mode=mode) for mode in WRONG[who] for point in _chosen(mine, some, chance)]
+
+
 def _one(point: Point) -> Outcome:
     with folder() as at:
         try:
@@ -101,12 +114,13 @@ def _one(point: Point) -> Outcome:
             return Outcome(point, True, wrong=f"{type(error).__name__}: {error}"[:300])
 
 
-def _viewers(job: tuple[str, list[tuple[str, int]]]) -> list[Outcome]:
+def _viewers(job: tuple[str, list[tuple[str, int]], str]) -> list[Outcome]:
+    log, points, mode = job
     with folder() as at:
-        return viewers_struck(job[0], job[1], at)
+        return viewers_struck(log, points, at, mode)
 
 
-def _load(job: tuple[str, int, int]) -> tuple[int, Outcome]:
+def _load(job: tuple[str, int, int, str, int]) -> tuple[int, Outcome]:
     with folder() as at:
         return under_load(*job, at)
 
@@ -151,22 +165,36 @@ def kills(seed: int, jobs: int, some: int) -> Iterator[Told]:
     points = kill_points()
     for who in ("recorder", "recover", "supervisor"):
         outcomes = strikes(_chosen([point for point in points if point.who == who], some, chance), jobs)
-        yield told(f"{who} killed at a call", outcomes, caught(early) if who == "recorder" else "none of its own")
+        if who in WRONG:
+            wrong = strikes(wrong_points(points, who, 4 if small else 40, chance), jobs)
+        yield told(f"{who} killed at a call", outcomes, caught(wrong if who in WRONG else early))
 
 
 def others(seed: int, jobs: int, some: int) -> Iterator[Told]:
     """Viewers are killed, and recorders at random moments."""
     chance, small = random.Random(seed + 2), some < 100
     groups = [
-        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)]) for log in LOGS
+        (log, [(call, n) for call in VIEWER for n in chance.sample(range(1, 40), 2 if small else 7)], "honest")
+        for log in LOGS
+    ]
+    tidy = [
+        (log, [(call, n)], "tidy")
+        for log in LOGS
+        for call in (VIEWER[1:3] if small else VIEWER)
+        for n in chance.sample(range(1, 40), 1 if small else 3)
     ]
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        wrong = [one for group in pool.imap_unordered(_viewers, tidy) for one in group if one.hit]
         outcomes = [one for group in pool.imap_unordered(_viewers, groups * (1 if small else 2)) for one in group]
-        yield told("viewer killed at a call", [one for one in outcomes if one.hit], "none of its own")
-        loads = [(log, 4 if small else 8, seed + n) for n in range(1 if small else 10) for log in LOGS]
+        yield told("viewer killed at a call", [one for one in outcomes if one.hit], caught(wrong))
+        forgetful = [(log, 1, seed + n, "forgetful", 4000) for n in range(1 if small else 4) for log in LOGS]
+        wrong = [outcome for _, outcome in pool.imap_unordered(_load, forgetful)]
+        loads = [
+            (log, 4 if small else 8, seed + n, "honest", 20_000) for n in range(1 if small else 10) for log in LOGS
+        ]
         ended = list(pool.imap_unordered(_load, loads))
     outcomes = [outcome for count, outcome in ended for _ in range(count)]
-    yield told("recorder killed at a random moment under load", outcomes, "none of its own")
+    yield told("recorder killed at a random moment under load", outcomes, caught(wrong))
 
 
 def power(seed: int, jobs: int, some: int) -> Iterator[Told]:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from blockdev import Disk, Record
 from faults_kit import Box, acknowledged, driver, prepared, written
-from strikes import Outcome, Point
+from judge import Outcome, Point
 
 import durastream.recorder
 from durastream.errors import DurastreamError

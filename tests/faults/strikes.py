@@ -17,11 +17,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from faults_kit import DRIVER, SOURCE, Box, Live, acknowledged, eventually, prepared, same_bytes, steady, stop, written
+import pytest
+import wrong
+from faults_kit import (
+    DRIVER,
+    HERE,
+    SOURCE,
+    Box,
+    Live,
+    acknowledged,
+    eventually,
+    patched,
+    prepared,
+    steady,
+    stop,
+    written,
+)
+from judge import Outcome, Point, judged, resumed, stored_now
 
 import durastream.cli.app
 import durastream.sources.native  # noqa: F401 - imported before anybody is forked
@@ -33,43 +49,21 @@ from durastream.supervisor import _Supervisor
 SMALL = written(300)
 AGENT = 100
 CODE = 3
-_OF_TIME = {"burst-at-end", "silence"}  # of an agent that is held back at a gate
-
-
-class Point(NamedTuple):
-    """Where to strike: who, on which log, at the nth of which call, and how (`KILL` or the name of an error)."""
-
-    who: str
-    log: str
-    call: str
-    n: int
-    how: str = "KILL"
-    mode: str = "honest"
-    files: bool = False
-    """Whether only the calls on the files of the recording count."""
-
-
-class Outcome(NamedTuple):
-    """What a strike did: whether it hit, and how many events were lost, doubled, or wrong in another way."""
-
-    point: Point
-    hit: bool
-    lost: int = 0
-    doubled: int = 0
-    wrong: str = ""
-
-    @property
-    def sound(self) -> bool:
-        return not (self.lost or self.doubled or self.wrong)
+_FAILED = ("failed", CODE)
+_UNKNOWN = ("unknown", None)
+_SET_CHILD_SUBREAPER = 36
 
 
 # to strike
 
 
-def struck(play: Callable[[], int], call: str, fault: str, *, paths: Sequence[str] = (), log: str = "/dev/null") -> int:
+def struck(
+    play: Callable[[], int], call: str, fault: str, *, paths: Sequence[str] = (), log: str = "/dev/null",
+    meanwhile: Callable[[], None] | None = None,
+) -> int:  # fmt: skip
     """Run `play` in a fork with a fault in its system calls; returns its exit code, negative for a signal.
 
-    With an empty `fault` the calls are only written down, in `log`.
+    With an empty `fault` the calls are only written down, in `log`. `meanwhile` is called again and again until then.
     """
     heard, tell = os.pipe()
     listened, go = os.pipe()
@@ -92,7 +86,12 @@ def struck(play: Callable[[], int], call: str, fault: str, *, paths: Sequence[st
             assert b"attached" in said, said
             with contextlib.suppress(BrokenPipeError):  # killed at the very read of it
                 os.write(go, b"g")
-            _, status = os.waitpid(pid, 0)
+            ended = 0
+            while not ended:
+                ended, status = os.waitpid(pid, os.WNOHANG if meanwhile is not None else 0)
+                if meanwhile is not None and not ended:
+                    meanwhile()
+                    time.sleep(0.005)
             tracer.stderr.read()
     finally:
         os.close(heard)
@@ -119,13 +118,13 @@ def _play(play: Callable[[], int], listened: int, tell: int) -> None:
         os._exit(code)
 
 
-def driven(spool: Spool, acks: Path, mode: str) -> Callable[[], int]:
+def driven(spool: Spool, acks: Path, mode: str, who: str = "recorder") -> Callable[[], int]:
     """What `faults_kit.driver` does, in a fork."""
 
     def play() -> int:
-        sys.argv = ["-c", spool.store, spool.run_id, str(acks), mode]
+        sys.argv = ["-c", spool.store, spool.run_id, str(acks), mode, who]
         sys.stdin = io.StringIO("go\n")
-        exec(compile(DRIVER.format(source=SOURCE), "driver", "exec"), {"__name__": "driver"})
+        exec(compile(DRIVER, "driver", "exec"), {"__name__": "driver"})
         return 0
 
     return play
@@ -136,45 +135,6 @@ def calls_of(play: Callable[[], int], calls: str, log: Path, paths: Sequence[str
     struck(play, calls, "", paths=paths, log=str(log))
     lines = log.read_text(errors="replace").splitlines()
     return dict(collections.Counter(found[1] for line in lines if (found := re.match(r"(?:\d+ +)?(\w+)\(", line))))
-
-
-# to judge
-
-
-def numbers(found: Any, type_: str) -> list[int]:
-    return [data["n"] for data in found.of(type_)]
-
-
-def judged(box: Box, run_id: str, wrote: Any, point: Point, told: int, stored: int) -> Outcome:
-    """What became of a run that was struck and then recovered."""
-    if stored < told:
-        return Outcome(point, True, lost=told - stored)
-    try:
-        found = box.look(run_id)
-    except (DurastreamError, OSError, AssertionError) as error:
-        return Outcome(point, True, wrong=f"it cannot be read: {error}")
-    counted = numbers(found, "test.counted")
-    wanted = range(wrote.events.count(b"\n"))
-    lost = len(set(wanted) - set(counted)) + max(0, len(wrote.stdout) - len(found.raw["stdout"]))
-    doubled = len(counted) - len(set(counted)) + max(0, len(found.raw["stdout"]) - len(wrote.stdout))
-    wrong = ""
-    if not (lost or doubled):
-        wrong = "; ".join(str(each) for each in found.report.findings if each.code not in _OF_TIME)
-        try:
-            same_bytes(found, wrote)
-        except AssertionError as error:
-            wrong = f"it is not what was written: {error}"[:200]
-        if Spool(box.folder, run_id).exists():
-            wrong = "its spool is still there"
-    return Outcome(point, True, lost, doubled, wrong)
-
-
-def stored_now(box: Box, run_id: str) -> int:
-    """How many events anybody finds who repairs nothing; 0 when there is no recording yet."""
-    try:
-        return len(box.look(run_id).events)
-    except (DurastreamError, OSError, AssertionError, ValueError):
-        return 0
 
 
 # who is struck
@@ -197,82 +157,110 @@ def fault(point: Point) -> str:
 def _recorder(box: Box, point: Point, folder: Path) -> Outcome:
     acks = folder / "acks"
     spool = prepared(box, SMALL)
-    mode = "recover" if point.who == "recover" else point.mode
     path = os.path.join(spool.store, spool.run_id)
     paths = [path + end for end in (".db", ".db-wal", ".jsonl")] if point.files else []
-    code = struck(driven(spool, acks, mode), point.call, fault(point), paths=paths)
+    code = struck(driven(spool, acks, point.mode, point.who), point.call, fault(point), paths=paths)
     told = acknowledged(acks)
-    over = not spool.exists()
     if point.how == "KILL" and code != -signal.SIGKILL:
         return Outcome(point, False)
-    stored = stored_now(box, spool.run_id)
-    if not over and spool.exists():
-        try:
-            if not recover(spool):
-                return Outcome(point, True, wrong="nobody could recover it")
-        except (DurastreamError, OSError) as error:
-            return Outcome(point, True, wrong=f"recover failed: {error}")
-    return judged(box, spool.run_id, SMALL, point, told, stored)
+    before = stored_now(box, spool.run_id)
+    return _recovered(spool, point) or judged(box, spool.run_id, SMALL, point, told=told, before=before)
+
+
+def _recovered(spool: Spool, point: Point) -> Outcome | None:
+    """Recover what is left to be recovered; an outcome when that cannot be done."""
+    try:
+        return None if recover(spool) else Outcome(point, True, wrong="nobody could recover it")
+    except (DurastreamError, OSError) as error:
+        return Outcome(point, True, wrong=f"recover failed: {error}")
 
 
 def _supervisor(box: Box, point: Point, folder: Path) -> Outcome:
-    wrote = written(AGENT)
+    """The agent stops half way, until the supervisor is dead or the recorder has begun: then it goes on to its end."""
+    wrote, gate, half = written(AGENT), folder / "gate", len(written(AGENT // 2).stdout)
     spool = prepared(box, written(0), exit_code=None)
+    live = Live(box, spool.run_id)
 
     def play() -> int:
         environ = {**os.environ, "DURASTREAM_RUN_ID": spool.run_id, "DURASTREAM_EVENTS": spool.file("events")}
-        argv = list(steady(AGENT, pause=0.0, code=CODE))
+        argv = list(steady(AGENT, pause=0.0, code=CODE, gate=gate))
+        wrong.be(point.mode)
         _Supervisor(spool, spool.lock("supervisor"), None).run(argv, environ, None)
         return 0
 
+    def waits() -> bool:
+        return spool.size("stdout") >= half
+
+    def meanwhile() -> None:
+        if not gate.exists() and waits() and live.head():
+            gate.touch()
+
     os.environ["PYTHONPATH"] = SOURCE
-    code = struck(play, point.call, fault(point))
+    with _orphans() as alone:
+        code = struck(play, point.call, fault(point), meanwhile=meanwhile)
+        if not gate.exists():
+            eventually(lambda: waits() or alone() or not spool.exists(), "the agent to have begun", pause=0.01)
+        early = waits() and not gate.exists() and not alone() and recover(spool)
+        gate.touch()
+        eventually(alone, "agent and recorder to end", pause=0.01)
     if point.how == "KILL" and code != -signal.SIGKILL:
         return Outcome(point, False)
-    live = Live(box, spool.run_id)
-    eventually(lambda: not spool.alive() and not spool.agent_alive(), "agent and recorder to end", pause=0.01)
-    started = spool.read_json("agent.json") is not None if spool.exists() else True
-    status = spool.exit_status() if spool.exists() else None
-    if spool.exists():
-        try:
-            if not recover(spool):
-                return Outcome(point, True, wrong="nobody could recover it")
-        except (DurastreamError, OSError) as error:
-            return Outcome(point, True, wrong=f"recover failed: {error}")
-    if not started:
-        return Outcome(point, True)  # nothing of it ran: there is nothing to lose
-    outcome = judged(box, live.run_id, wrote, point, 0, 0)
-    end = box.look(live.run_id).end
-    honest = (end["status"], end.get("exit_code")) in (("failed", CODE), ("unknown", None))
-    if not honest or (status is not None and end.get("exit_code") != CODE):
-        outcome = outcome._replace(wrong=f"a dishonest end: {end['status']}, {end.get('exit_code')}")
-    return outcome
+    if early:
+        return Outcome(point, True, wrong="it was finished while its agent lived")
+    if spool.exists() and spool.read_json("agent.json") is None and not spool.size("stdout"):
+        return _recovered(spool, point) or Outcome(point, True)  # nothing of it ran: there is nothing to lose
+    ends = (_FAILED,) if spool.exit_status() is not None else (_FAILED, _UNKNOWN)
+    before = stored_now(box, spool.run_id)
+    return _recovered(spool, point) or judged(box, spool.run_id, wrote, point, before=before, ends=ends)
 
 
-def viewers_struck(log: str, points: Sequence[tuple[str, int]], folder: Path) -> list[Outcome]:
+@contextlib.contextmanager
+def _orphans() -> Iterator[Callable[[], bool]]:
+    """Be who the orphans of our children go to, and tell when there are none left: nothing of a run runs on then."""
+
+    def alone() -> bool:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            return False
+        return True
+
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
+    try:
+        yield alone
+    finally:
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, ctypes.c_ulong(0))
+
+
+def viewers_struck(
+    log: str, points: Sequence[tuple[str, int]], folder: Path, mode: str = "honest", count: int = 600
+) -> list[Outcome]:
     """Kill one viewer after the other at the calls given, all on one run that goes on meanwhile."""
     box = Box(folder / "store", log)
     gate = folder / "gate"
     os.environ["PYTHONPATH"] = SOURCE
     with contextlib.ExitStack() as after:
         after.callback(box.sweep)
-        live = box.detach(*steady(600, pause=0.0, gate=gate))
-        live.reaches(300)
+        live = box.detach(*steady(count, pause=0.0, gate=gate))
+        live.reaches(count // 2)
         recorder = live.pid("recorder")
         hits = []
 
         def play() -> int:
             os.environ["DURASTREAM_STORE"] = box.folder
+            wrong.be(mode)
             return durastream.cli.app.main(["attach", live.run_id, "--view", "json", "--from", "start"])
 
         for call, n in points:
-            hits.append((Point("viewer", log, call, n), _viewer_dies(play, call, n)))
+            hits.append((Point("viewer", log, call, n, mode=mode), _viewer_dies(play, call, n)))
         same = live.pid("recorder") == recorder
+        before = stored_now(box, live.run_id)
         gate.touch()
         live.ends()
-        judged_ = judged(box, live.run_id, written(600), Point("viewer", log, "", 0), 0, 0)
-        wrong = judged_.wrong or ("" if same else "the recorder did not live on")
-        return [Outcome(p, hit, judged_.lost, judged_.doubled, wrong) for p, hit in hits]
+        outcome = judged(box, live.run_id, written(count), Point("viewer", log, "", 0), before=before)
+        if outcome.sound and not (same and not resumed(box, live.run_id)):
+            outcome = outcome._replace(wrong="the recorder did not live on")
+        return [outcome._replace(point=point, hit=hit) for point, hit in hits]
 
 
 def _viewer_dies(play: Callable[[], int], call: str, n: int) -> bool:
@@ -286,22 +274,34 @@ def _viewer_dies(play: Callable[[], int], call: str, n: int) -> bool:
     return struck(bounded, call, f"signal=KILL:when={n}") == -signal.SIGKILL
 
 
-def under_load(log: str, kills: int, seed: int, folder: Path) -> tuple[int, Outcome]:
+def under_load(log: str, kills: int, seed: int, mode: str, count: int, folder: Path) -> tuple[int, Outcome]:
     """Kill recorders at random moments while an agent writes; returns how many, and what became of the run."""
+    folder.mkdir(exist_ok=True)
     box = Box(folder / "store", log)
     chance = random.Random(seed)
-    point = Point("recorder", log, "any moment", seed)
+    point = Point("recorder", log, "any moment", seed, mode=mode)
     gate = folder / "gate"
-    count = 20_000
     with contextlib.ExitStack() as after:
+        if mode != "honest":
+            code = f"import sys\nsys.path.append({HERE!r})\nimport wrong\nwrong.be({mode!r})\n"
+            patched(after.enter_context(pytest.MonkeyPatch.context()), folder, code)
         after.callback(box.sweep)
         live = box.detach(*steady(count, pause=0.02, code=CODE, gate=gate))
         last = killed = 0
+        half = len(written(count // 2).stdout)
+
+        def moves(upto: int) -> bool:
+            if live.spool.size("stdout") >= half:
+                gate.touch()
+            return live.head() >= upto or live.spool.exit_status() is not None
+
         while killed < kills and live.spool.exit_status() is None:
             last = live.pid("recorder", other_than=last)
+            upto = live.head() + 50  # one that has only begun has nothing to lose
+            eventually(partial(moves, upto), "the recorder to go on", pause=0.02)
             time.sleep(chance.uniform(0, 0.25))  # the moment is the point: any will do
             stop(last)
             killed += 1
         gate.touch()
         live.ends(90)
-        return killed, judged(box, live.run_id, written(count), point, 0, 0)
+        return killed, judged(box, live.run_id, written(count), point, ends=(_FAILED,))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from faults_kit import needs_strace
+from judge import Point
 from matrix import control_points, error_points, kill_points, strikes
 from strikes import viewers_struck
 
@@ -43,8 +44,28 @@ def test_the_matrix_catches_a_recorder_that_is_wrong(mode: str, how: str) -> Non
 
 
 @needs_strace
+@pytest.mark.parametrize(
+    ("who", "mode", "call", "n"),
+    [
+        ("recover", "hasty", "unlink", 6),
+        ("supervisor", "leash", "clone", 2),
+        ("supervisor", "stranger", "close", 5),
+        ("supervisor", "rash", "openat", 9),
+    ],
+)
+def test_the_matrix_catches_others_that_are_wrong(who: str, mode: str, call: str, n: int) -> None:
+    point = Point(who, "sqlite", call, n)
+    honest, wrong = strikes([point, point._replace(mode=mode)], jobs=1)
+    assert honest.sound
+    assert not wrong.sound
+
+
+@needs_strace
 @pytest.mark.parametrize("log", ["sqlite", "jsonl"])
 def test_a_viewer_that_is_killed_at_any_call_touches_nothing(tmp_path: Path, log: str) -> None:
     outcomes = viewers_struck(log, [("pread64", 3), ("openat", 9), ("read", 5)], tmp_path)
     assert any(each.hit for each in outcomes)
     assert [each for each in outcomes if not each.sound] == []
+    (wrong,) = viewers_struck(log, [("write", 15)], tmp_path / "wrong", "tidy", 100)
+    assert wrong.hit
+    assert not wrong.sound

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from faults_kit import (
     traced,
     written,
 )
+from strikes import under_load
 
 from durastream.recorder import recover
 from durastream.spool import Spool
@@ -99,6 +99,22 @@ def test_the_harness_catches_a_recorder_that_tells_before_it_commits(box: Box, t
     assert caught >= 4
 
 
+@pytest.mark.parametrize("words", [["list"], ["recover"], ["rm", "latest"]])
+def test_what_is_left_of_a_spool_at_whose_removal_somebody_was_killed_goes_with_the_next_look(
+    box: Box, tmp_path: Path, words: list[str]
+) -> None:
+    box.run(*steady(100))
+    half = Path(box.folder, ".spool", ".gone-abcdef")
+    half.mkdir()
+    (half / "stdout").write_text("a secret that no recorder masks any more")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    half.with_name(".gone-forged").symlink_to(tmp_path / "precious")
+    assert box.ask(*words).code == 0
+    assert not half.exists()
+    assert (tmp_path / "precious" / "file").exists()
+
+
 @needs_strace
 def test_the_harness_catches_a_recorder_that_forgets_where_it_had_read_to(box: Box, tmp_path: Path) -> None:
     spool = killed_at(box, tmp_path / "acks", "fdatasync", 13 if box.log == "sqlite" else 8)
@@ -146,26 +162,10 @@ def test_the_run_ends_at_once_when_its_recorder_is_killed_after_the_removal(box:
 def test_a_recorder_that_is_killed_again_and_again_under_load_loses_and_doubles_nothing(
     box: Box, tmp_path: Path
 ) -> None:
-    chance = random.Random(7)
-    count = 10_000
-    gate = tmp_path / "gate"
-    live, child = box.watch(*steady(count, pause=0.006, code=3, gate=gate), options=("--view", "none"))
-    killed = 0
-    last = 0
-    while killed < 8:
-        if killed == 5:
-            gate.touch()
-        if live.spool.exit_status() is not None:
-            break
-        last = live.pid("recorder", other_than=last)
-        time.sleep(chance.uniform(0, 0.15))  # the moment is the point: any will do
-        stop(last)
-        killed += 1
-    assert child.wait(60) == 3, "the agent lived, and its exit code is the run's"
-    assert killed >= 5
-    found = box.whole(live.run_id, written(count), status="failed")
-    assert found.of("run.resumed")
-    assert box.cli("verify", live.run_id).code == 0
+    killed, outcome = under_load(box.log, 8, 7, "honest", 20_000, tmp_path / "load")
+    assert killed >= 4
+    assert outcome.sound, outcome
+    assert not under_load(box.log, 1, 7, "forgetful", 4000, tmp_path / "wrong")[1].sound
 
 
 @pytest.mark.crash

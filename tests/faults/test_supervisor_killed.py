@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -24,8 +25,9 @@ from faults_kit import (
 )
 
 from durastream.deputy import Deputy
+from durastream.errors import StoreUnwritable
 from durastream.recorder import recover
-from durastream.spool import Spool, process_token, spools
+from durastream.spool import Spool, boot_id, process_token, spools
 from durastream.supervisor import launch
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -161,7 +163,7 @@ def test_a_recovery_that_is_killed_again_and_again_is_taken_up_by_the_next(box: 
     spool = prepared(box, wrote)
     killed = 0
     for n in (50, 60) if box.log == "sqlite" else (1, 3):
-        code = broken(spool, tmp_path / "acks", call, f"signal=KILL:when={n}", mode="recover")
+        code = broken(spool, tmp_path / "acks", call, f"signal=KILL:when={n}", who="recover")
         killed += code == -signal.SIGKILL
         if not spool.exists():
             break
@@ -341,3 +343,33 @@ def _text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+@pytest.mark.parametrize("name", ["exit.json", "agent.json"])
+def test_an_end_and_an_agent_that_cannot_be_read_about_just_now_are_not_taken_for_unknown_and_dead(
+    box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    spool = prepared(box, written(100), exit_code=3)
+    if name == "agent.json":
+        os.unlink(spool.file("exit.json"))
+        agent = subprocess.Popen(["sleep", "600"])
+        told = {"pid": agent.pid, "token": process_token(agent.pid), "boot_id": boot_id()}
+        spool.write_json("agent.json", told)
+    honest = Spool.open
+
+    def once(self: Spool, asked: str, flags: int) -> int:
+        if asked == name and flags & os.O_ACCMODE == os.O_RDONLY:
+            monkeypatch.setattr(Spool, "open", honest)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return honest(self, asked, flags)
+
+    monkeypatch.setattr(Spool, "open", once)
+    with pytest.raises(StoreUnwritable, match="Too many open files"):
+        recover(spool)
+    if name == "agent.json":
+        assert not recover(spool), "its agent lives"
+        agent.kill()
+        agent.wait()
+        spool.write_exit({"exit_code": 3, "ts": time.time(), "sent": [], "left": []})
+    assert recover(spool)
+    assert box.whole(spool.run_id, written(100), status="failed").end["exit_code"] == 3

@@ -13,7 +13,7 @@ from durastream.follow import wait_for_reader
 from durastream.location import check_owner, find_store
 from durastream.recorder import recover
 from durastream.redaction.redactor import Redactor
-from durastream.spool import Spool, spools
+from durastream.spool import Spool, spools, sweep
 from durastream.stores import FolderStore, Found, Reader
 from durastream.stores.database import settle
 from durastream.stores.folder import open_reader
@@ -45,6 +45,7 @@ def finish_orphans(store: FolderStore, only: str | None = None) -> None:
 
 
 def _finish_orphans(store: FolderStore, only: str | None) -> None:
+    sweep(store.folder)
     for run_id in spools(store.folder) if only is None else [only]:
         spool = Spool(store.folder, run_id)
         if spool.alive() or not spool.exists():

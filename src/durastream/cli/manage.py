@@ -13,7 +13,7 @@ from durastream.cli.launch import Request, check
 from durastream.errors import DurastreamError, RunAmbiguous, StoreUnwritable, UsageError
 from durastream.location import check_owner
 from durastream.recorder import recover
-from durastream.spool import Spool, spools
+from durastream.spool import Spool, spools, sweep
 from durastream.stores import FolderStore
 from durastream.stores.folder import open_reader, remove_files
 from durastream.supervisor import spawn_recorder
@@ -74,6 +74,7 @@ def recover_runs(store: FolderStore, ref: str | None) -> int:
     """Finish orphaned recordings, and say of each what came of it."""
     if ref is None:
         check_owner(store.folder)
+        sweep(store.folder)
         found = [Spool(store.folder, run_id) for run_id in spools(store.folder)]
     else:
         named = find(store, ref, finish=False)

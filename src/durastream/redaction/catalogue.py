@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import NamedTuple
 
@@ -161,6 +161,17 @@ _QUICK_PARTS = 200
 """How many characters of a literal, and how many literals, are in one expression: a larger one is refused."""
 
 
+_ALIKE_PATTERN = re.compile(
+    r"(?:[A-Za-z0-9_ .:=/@%,;+*?|{}^-]|\\[d./+*?|(){}\[\]^-]|\((?!\?)|\(\?:|\)"
+    r"|\[\^?(?:[A-Za-z0-9_ .:=/@%,;+*?](?:-[A-Za-z0-9])?|\\[d./-])+-?\])*"
+)
+
+
+def _alike(pattern: re.Pattern[str]) -> bool:
+    """Whether the quick library reads a pattern as Python does: `$`, `\\<`, `\\w` and others mean something else."""
+    return _ALIKE_PATTERN.fullmatch(pattern.pattern) is not None
+
+
 class _Quick:
     """Whether one of some expressions matches: by the library that decodes events, which is linear, and takes a
     hundredth of the time of Python's. What it does not know is taken for a match."""
@@ -238,14 +249,21 @@ class Rules:
         """Whether there may be a secret in a text; quickly, and never a wrong no."""
         if len(text) < _SMALL and "pydantic_core" not in sys.modules:
             return bool(self.find(text))
-        return self._quick.whole(text)
+        return self._quick.whole(text) or any(pattern.search(text) for pattern in self._patterns if not _alike(pattern))
+
+    def suspects_any(self, texts: Sequence[str]) -> bool:
+        """The same of many, looked at together where nothing depends on what stands around them."""
+        if self.joined:
+            return bool(texts) and self.suspects("\n".join(texts))
+        return any(map(self.suspects, texts))
 
     @cached_property
     def _quick(self) -> _Quick:
         heads = [*{literal[:_QUICK_HEAD]: None for literal in self._literals}]  # where one is, its head is
         parts = ["".join(c if c.isalnum() else f"\\x{{{ord(c):x}}}" for c in each) for each in heads]
         some = ["|".join(parts[at : at + _QUICK_PARTS]) for at in range(0, len(parts), _QUICK_PARTS)]
-        some += ["|".join(f"(?:{pattern.pattern})" for pattern in self._patterns)] if self._patterns else []
+        alike = [f"(?:{pattern.pattern})" for pattern in self._patterns if _alike(pattern)]
+        some += ["|".join(alike)] if alike else []
         return _Quick([*(_hints(_hint) if self._known else []), *some])
 
     def find(self, text: str) -> list[Span]:

@@ -10,7 +10,7 @@ from durastream.events import Aside, Deltas, Found, Pending, Src, dumps, expande
 from durastream.redaction.catalogue import Rules
 from durastream.redaction.pieces import masked
 from durastream.redaction.texts import PIECES, TORN, Key, Part, Slot, Text, parted, ways_of
-from durastream.redaction.values import clean, clean_base64, corrected
+from durastream.redaction.values import clean, clean_base64, corrected, strings
 
 __all__ = ["Guard", "Patch"]
 
@@ -42,6 +42,8 @@ class Guard:
         self._rules = rules
         self._counts = counts
         self._texts: dict[Key, Text] = {}
+        self._open: dict[Key, Text] = {}
+        """Those of `_texts` that are undecided: there may be many others, which cost a batch nothing."""
         self._asides: dict[str, Text] = {}
         self._told: dict[Key, tuple[str, str]] = {}
         self._queue: deque[Slot | list[Pending]] = deque()
@@ -61,13 +63,8 @@ class Guard:
 
     def first_undecided(self, stream: str | None = None) -> int | None:
         """The first byte of a stream whose event is undecided, where events of many come."""
-        places = [
-            slot.pending.src.offset
-            for text in (*self._texts.values(), *self._asides.values())
-            for slot in text.slots
-            if slot.pending.src is not None and stream in (None, slot.pending.src.stream)
-        ]
-        return min(places, default=None)
+        firsts = [text.first(stream) for text in (*self._open.values(), *self._asides.values())]
+        return min([src.offset for src in firsts if src is not None], default=None)
 
     def sift(self, found: list[Found]) -> list[Found]:
         """As `take`, and what was found together stays so when there is nothing to be done about it."""
@@ -87,11 +84,15 @@ class Guard:
 
     @property
     def _waits(self) -> bool:
-        return bool(self._queue) or any(text.undecided for text in self._texts.values())
+        return bool(self._queue or self._open)
 
     def _clear(self, found: Sequence[Found]) -> bool:
         """As `_all_clear` for events of which some were found together; False also while something waits."""
-        return not self._waits and self._all_clear(*parted(found, {*self._texts, *self._told}))
+        return not self._waits and self._all_clear(*parted(found, self._knows, apart=not self._rules.joined))
+
+    def _knows(self, key: Key) -> bool:
+        """Whether a text began before, or something may be declared of it yet."""
+        return key in self._texts or key in self._told
 
     def _all_clear(self, whole: Sequence[str], parts: Sequence[Part]) -> bool:
         """Take a batch in of which nothing is a secret or may be the beginning of one; False, and nothing done, if
@@ -114,7 +115,7 @@ class Guard:
                     continue
             if texts and any(way.clean(texts) < len(texts) for way in ways):
                 return False
-        if self._rules.suspects("\n".join(look)):
+        if self._rules.suspects_any(look):
             return False
         for part in parts:
             if not part[4]:
@@ -150,11 +151,11 @@ class Guard:
         """Take events in; returns those that are decided."""
         if not found:
             return found
-        self._give_up(self._texts, found[0].src)
-        whole, parts = parted(found, {*self._texts, *self._told})
+        self._give_up(self._open, found[0].src)
+        whole, parts = parted(found, self._knows, apart=not self._rules.joined)
         if not self._waits and self._all_clear(whole, parts):
             return found
-        suspect = bool(whole) and self._rules.suspects("\n".join(whole))
+        suspect = self._rules.suspects_any(whole)
         if self._rules.joined and not self._rules.suspects("\n".join(["".join(each[2]) for each in parts if each[4]])):
             parts = [part for part in parts if not part[4]]
         out: list[Pending] = []
@@ -173,7 +174,7 @@ class Guard:
         slots = {id(pending): Slot(pending) for pending in (found[clear:] if clear else found)}
         if suspect:
             for slot in slots.values():
-                slot.whole = slot.pending.type == TORN or self._rules.suspects(slot.pending.json)
+                slot.whole = slot.pending.type == TORN or self._suspects(slot.pending)
         for part in left:
             self._take(part, slots)
         if clear:
@@ -183,7 +184,7 @@ class Guard:
         self._queued += len(found)
         out += self._release()
         while self._held > _MOST and self._rules.patient:  # the text that the first of them belongs to went no further
-            self._finish(next(text for text in self._texts.values() if self._queue[0] in text.slots))
+            self._finish(next(text for text in self._open.values() if self._queue[0] in text.slots))
             out += self._release()
         if self._held > _MOST:
             self._let_go()
@@ -200,10 +201,14 @@ class Guard:
             self._came.popleft()
         if not self._came or self._came[-1][0] < self._queued:
             self._came.append((self._queued, now))
-        weak = all(way.weak for text in self._texts.values() for way in text.ways if way.undecided)
-        if now - self._came[0][1] < (_SHORT if weak else _LONG):
+        waited = now - self._came[0][1]
+        if waited < _SHORT or (waited < _LONG and not self._weak):
             return None
         return self.flush()
+
+    @property
+    def _weak(self) -> bool:
+        return all(way.weak for text in self._open.values() for way in text.ways if way.undecided)
 
     def flush(self) -> list[Pending]:
         """Everything that waits, decided or not."""
@@ -233,6 +238,11 @@ class Guard:
         for text in (*self._texts.values(), *self._asides.values()):
             self._finish(text)
         return self._release()
+
+    def _suspects(self, pending: Pending) -> bool:
+        if self._rules.joined:
+            return self._rules.suspects(pending.json)
+        return self._rules.suspects_any([pending.json, *strings(pending.data)])
 
     def _text(self, key: Key) -> Text:
         text = self._texts.get(key)
@@ -324,9 +334,7 @@ class Guard:
 
     def _let_go(self) -> None:
         """Give out everything; what is undecided still waits for the sake of the raw bytes, which nobody waits for."""
-        for text in self._texts.values():
-            if not text.undecided:
-                continue
+        for text in [*self._open.values()]:
             instead = {}
             for slot in text.slots:
                 instead[id(slot)] = Slot(slot.pending)
@@ -335,6 +343,7 @@ class Guard:
                 way.let_go(instead)
             self._settle(text, given=True)
             text.slots = [slot for slot in instead.values() if slot.waits]
+            self._mark_open(text)
 
     def _settle(self, text: Text, *, given: bool = False) -> None:
         """Note what became of pieces that are decided, or `given` out undecided."""
@@ -353,6 +362,13 @@ class Guard:
             if slot.parts and slot.pending.src is not None and not given:
                 self.patches.append(Patch(slot.pending.src, was, slot.parts))
         del text.slots[:decided]
+        self._mark_open(text)
+
+    def _mark_open(self, text: Text) -> None:
+        if text.slots and text.type:
+            self._open[text.key] = text
+        else:
+            self._open.pop(text.key, None)
 
     def _release(self) -> list[Pending]:
         out: list[Pending] = []
@@ -377,9 +393,9 @@ class Guard:
         if slot.whole:
             piece = pending.type in PIECES
             apart = "text" if piece else "base64" if pending.type == TORN else ""
-            rest = {name: value for name, value in data.items() if name != apart}
+            kept = {name: data[name] for name in data.keys() & {apart}}  # masked by itself
             masks: list[tuple[str, list[tuple[int, int, str]]]] = []
-            data |= clean(self._rules, rest, self._counts, masks=masks)
+            data = clean(self._rules, {**data, **dict.fromkeys(kept)}, self._counts, masks=masks) | kept
             if pending.src is not None:
                 self.patches += [Patch(pending.src, text, parts) for text, parts in masks]
             if pending.type == TORN and type(data.get("base64")) is str:

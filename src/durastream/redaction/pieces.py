@@ -43,7 +43,8 @@ class Pieces:
         self._rules = rules
         self._glue = glue
         self._split = split
-        self._before = ""
+        self._text = ""  # a part of what is decided, and what is open: not joined anew for each piece
+        self._kept = 0  # how much of it is decided
         self._open: list[_Open] = []
         self.found: list[Span] = []
         """The secrets that were decided since this was last emptied; places mean nothing."""
@@ -55,13 +56,12 @@ class Pieces:
     @property
     def weak(self) -> bool:
         """Whether so few characters fit that it is hardly the beginning of a secret."""
-        text = self._text()
-        return len(text) - self._rules.begun(text) < 4
+        return len(self._text) - self._rules.begun(self._text) < 4
 
     def clean(self, texts: Sequence[str]) -> int:
         """How many of these pieces hold no secret and no beginning of one, and what waits neither if there are any;
         those `passed` may take in."""
-        text = self._with(texts)
+        text = self.joined(texts)
         if self._rules.suspects(text):
             return 0
         hold, end, count = self._rules.begun(text), len(text), len(texts)
@@ -73,50 +73,44 @@ class Pieces:
     def passed(self, texts: Sequence[str]) -> None:
         """Take in pieces that are clean, with what waited."""
         last = texts[-1]
-        self._before = (last if len(last) >= _CONTEXT else self._with(texts))[-_CONTEXT:]
+        self._text = (last if len(last) >= _CONTEXT else self.joined(texts))[-_CONTEXT:]
+        self._kept = len(self._text)
         for piece in self._open:
             piece.mark.waits -= 1
         self._open.clear()
 
     def joined(self, texts: Sequence[str]) -> str:
         """Pieces as they are looked at, behind what they follow."""
-        return self._glue.join((self._before, *texts))
+        return self._glue.join((self._text, *texts))
 
     def take(self, pieces: Sequence[tuple[Mark, str]]) -> None:
         """Take pieces in. Their marks wait as long as they are not decided."""
         for mark, text in pieces:
             mark.waits += 1
             self._open.append(_Open(mark, text))
-        text = self._text()
-        self._decide(text, self._rules.begun(text))
+        self._text = self.joined([text for _, text in pieces])
+        self._decide(self._rules.begun(self._text))
 
     def finish(self) -> None:
         """The text ends here: what looked like a beginning was none."""
-        if self._open:
-            text = self._text()
-            self._decide(text, len(text) + 1)
-        self._before = ""
+        self._decide(len(self._text) + 1)
+        self._text = ""
+        self._kept = 0
 
     def let_go(self, instead: Mapping[int, Mark]) -> None:
         """Give out what is undecided as it is. What follows is still read as its continuation.
 
         `instead` are marks that go on waiting, by the identity of those that do so no more.
         """
-        found = self._find(self._text())
+        found = self._find(self._text)
         for piece, start in self._places():
             _note(piece.mark, found, start, len(piece.text))
             piece.mark.waits -= 1
             piece.mark = instead[id(piece.mark)]
             piece.mark.waits += 1
 
-    def _with(self, texts: Sequence[str]) -> str:
-        return self.joined([*(piece.text for piece in self._open), *texts] if self._open else texts)
-
-    def _text(self) -> str:
-        return self._with(())
-
     def _places(self) -> list[tuple[_Open, int]]:
-        places, at = [], len(self._before)
+        places, at = [], self._kept
         for piece in self._open:
             at += len(self._glue)
             places.append((piece, at))
@@ -131,8 +125,11 @@ class Pieces:
             found = [span for span in found if span.kind not in ("password", "secret", "bearer", "auth")]
         return found
 
-    def _decide(self, text: str, hold: int) -> None:
+    def _decide(self, hold: int) -> None:
         """Mark the pieces that end before `hold`, or before a secret that goes on behind it."""
+        if not self._open or self._kept + len(self._glue) + len(self._open[0].text) > hold:
+            return
+        text = self._text
         found = self._find(text)
         for span in found:
             if span.end > hold:
@@ -149,7 +146,10 @@ class Pieces:
             piece.mark.waits -= 1
         self.found += [span for span in found if first < span.end <= end]
         self._open = self._open[len(decided) :]
-        self._before = text[max(0, end - _CONTEXT) : end]
+        cut = next((span.start for span in found if span.start < end < span.end), end)  # the rest is known by its start
+        start = max(0, cut - _CONTEXT)
+        self._text = text[start:]
+        self._kept = end - start
 
 
 def _note(mark: Mark, found: list[Span], start: int, length: int) -> None:

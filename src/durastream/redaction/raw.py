@@ -116,14 +116,14 @@ class RawGuard:
             return True
         end = self._ready.find(b"\n", start) if src.length is None else start + src.length
         whole = 0 <= end <= len(self._ready)
-        if start >= len(self._ready):
-            return False
+        if start >= len(self._ready) or (self._blocks and not whole):
+            return False  # nor is it done by halves: what is masked already is not found where it was
         line = bytes(self._ready[start : end if end >= 0 else len(self._ready)])
         alone = masked(text, [(s.start, s.end, mask(s.kind, s.end - s.start)) for s in self._rules.find(text)])
         for low, high, part in parts:
             line = _replaced(line, text, low, high, part) or _replaced(line, alone, low, high, part) or line
         self._ready[start : start + len(line)] = line
-        return whole or not self._blocks
+        return True
 
     def take(self, upto: int) -> bytes:
         """The bytes that were not taken yet, up to an offset."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from durastream.events import Deltas, Found, Pending
+from durastream.events import Deltas, Found, Pending, Src
 from durastream.redaction.catalogue import Rules
 from durastream.redaction.pieces import Mark, Pieces
+from durastream.redaction.values import strings
 
 __all__ = ["PIECES", "TORN", "Key", "Part", "Slot", "Text", "parted", "ways_of"]
 
@@ -75,6 +76,14 @@ class Text:
         """The hash of the text as it was, and as it is; None when nothing was taken out."""
         return None if self._is is None else (self._was.hexdigest(), self._is.hexdigest())
 
+    def first(self, stream: str | None) -> Src | None:
+        """Where the first piece of a stream that is undecided came from."""
+        for slot in self.slots:  # mostly it is the first
+            src = slot.pending.src
+            if src is not None and (stream is None or stream == src.stream):
+                return src
+        return None
+
     @property
     def undecided(self) -> bool:
         return any(way.undecided for way in self.ways)
@@ -87,12 +96,14 @@ def ways_of(rules: Rules, key: Key) -> list[Pieces]:
     return [Pieces(rules)]
 
 
-def parted(found: Iterable[Found], known: set[Key]) -> tuple[list[str], list[Part]]:
+def parted(found: Iterable[Found], known: Callable[[Key], bool], *, apart: bool) -> tuple[list[str], list[Part]]:
     """What is to be looked at whole, as JSON; and what are pieces of texts, in the order in which these end.
 
-    `known` are texts that began before, or of which something may be declared yet; it is used up. A text that is not
-    among them and ends in here stands alone. Of what was found together there are the texts only.
+    `known` says of which texts there was something before, or may be declared something yet. A text that is not among
+    them and ends in here stands alone. Of what was found together there are the texts only. With `apart` the strings of
+    what is looked at whole are there beside its JSON, which spells some of their characters otherwise.
     """
+    changed: dict[Key, bool] = {}
     parts: list[Part] = []
     whole: list[str] = []
     open_: dict[Key, tuple[list[Pending], list[str]]] = {}
@@ -100,6 +111,7 @@ def parted(found: Iterable[Found], known: set[Key]) -> tuple[list[str], list[Par
     texts: list[str] = []
     last_type = last_field = ""
     last_name: Any = None
+    size = 0  # of data that holds the text and the name only
     key: Key
     for pending in found:  # the hot path
         if isinstance(pending, Deltas):
@@ -110,13 +122,14 @@ def parted(found: Iterable[Found], known: set[Key]) -> tuple[list[str], list[Par
             open_[key][1].extend(pending.texts)
             continue
         type_, data, json_, _ = pending
-        if type_ == last_type and len(data) == 2 and data.get(last_field) == last_name:  # nine of ten
+        if type_ == last_type and len(data) == size and data.get(last_field) == last_name:  # nine of ten
             last.append(pending)
             texts.append(data["text"])
         elif type_ in PIECES:
             last_type = type_
             last_field = _FIELDS.get(type_, "message_id")
             last_name = data.get(last_field)
+            size = 1 if last_name is None else 2
             key = last_name if type_ == "text.delta" else (type_, last_name or "")
             both = open_.get(key)
             if both is None:
@@ -126,10 +139,12 @@ def parted(found: Iterable[Found], known: set[Key]) -> tuple[list[str], list[Par
                 last, texts = both
                 last.append(pending)
                 texts.append(data["text"])
-            if len(data) > 2:
+            if len(data) > size:
                 whole.append(json_)
+                whole += strings(data) if apart else ()
         else:
             whole.append(json_)
+            whole += strings(data) if apart else ()
             if type_ in _ENDS:
                 last_type = ""
                 told: Any = data if type_ != "run.declared" else data.get("answer")
@@ -139,11 +154,11 @@ def parted(found: Iterable[Found], known: set[Key]) -> tuple[list[str], list[Par
                     last, texts = both or ([], [])
                     parts.append((key, last, texts, pending, False))
                     if both is not None:
-                        known.add(key)
-                elif key in known:
+                        changed[key] = True
+                elif changed[key] if key in changed else known(key):
                     last, texts = both or ([], [])
                     parts.append((key, last, texts, pending, False))
-                    known.remove(key)
+                    changed[key] = False
                 elif both is not None:
                     last, texts = both
                     parts.append((key, last, texts, pending, True))

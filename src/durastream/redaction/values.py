@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from durastream.redaction.catalogue import SECRET_NAME, Rules, mask
 from durastream.redaction.pieces import masked
 
-__all__ = ["clean", "clean_base64", "corrected"]
+__all__ = ["clean", "clean_base64", "corrected", "strings"]
 
 
 def clean(
@@ -52,6 +53,19 @@ def clean(
             made["sha256"] = hashlib.sha256(made["text"].encode("utf-8", "replace")).hexdigest()
         return made
     return value
+
+
+def strings(value: Any) -> Iterator[str]:
+    """The strings of a value of JSON, the names of fields included: each is what `clean` looks at."""
+    if type(value) is str:
+        yield value
+    elif type(value) is list:
+        for each in value:
+            yield from strings(each)
+    elif type(value) is dict:
+        for name, each in value.items():
+            yield name
+            yield from strings(each)
 
 
 def clean_base64(rules: Rules, text: str, counts: Counter[str]) -> str:
