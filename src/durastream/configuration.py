@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["asked_redaction", "find_redaction", "find_settings"]
 
+_TABLES = ("redact", "verify")
+
 
 def find_settings(cwd: str) -> Settings:
     """What the nearest file says of `verify`; nothing where there is none.
@@ -58,20 +60,25 @@ def _part(cwd: str, name: str) -> tuple[dict[str, Any], str]:
         path = os.path.join(folder, "durastream.toml")
         own = _load(path)
         if own is not None:
-            return _table(own, name, f"{path}: [{name}]")
+            return _table(own, name, path, "")
         path = os.path.join(folder, "pyproject.toml")
         shared = _load(path)
         tool = shared.get("tool") if shared is not None else None
         if isinstance(tool, dict) and isinstance(tool.get("durastream"), dict):
-            return _table(tool["durastream"], name, f"{path}: [tool.durastream.{name}]")
+            return _table(tool["durastream"], name, path, "tool.durastream.")
         parent = os.path.dirname(folder)
         if parent == folder:
             return {}, ""
         folder = parent
 
 
-def _table(table: dict[str, Any], name: str, where: str) -> tuple[dict[str, Any], str]:
-    part = table.get(name, {})
+def _table(tables: dict[str, Any], name: str, path: str, before: str) -> tuple[dict[str, Any], str]:
+    for other in tables:
+        if other not in _TABLES:
+            there = " and ".join(f"[{before}{each}]" for each in _TABLES)
+            raise UsageError(f"{path}: there is no [{before}{other}]: there are {there}")
+    part = tables.get(name, {})
+    where = f"{path}: [{before}{name}]"
     if not isinstance(part, dict):
         raise UsageError(f"{where} is a table")
     return part, where

@@ -370,7 +370,7 @@ def _told(error: DurastreamError) -> dict[str, Any]:
 def recover(spool: Spool) -> bool:
     """Finish the recording of an orphaned run here and now; False when its agent lives or another recorder has it.
 
-    Raises StoreError when the store does not take it.
+    Raises StoreError when the store does not take it, and DurastreamError for what nobody foresaw.
     """
     if spool.alive() or spool.agent_alive():
         return False
@@ -391,6 +391,12 @@ def recover(spool: Spool) -> bool:
         if not spool.exists():
             return True
         _record(spool)
+    except (DurastreamError, OSError, MemoryError, ImportError, SystemError):  # what is told as it is
+        raise
+    except Exception as error:  # as in `main`: one run that cannot be finished keeps no command from the others
+        raise DurastreamError(
+            f"its recorder failed, a fault of durastream: {error!r}; what there is of it is kept"
+        ) from error
     finally:
         os.close(lock)
     return True

@@ -62,7 +62,8 @@ def rederive(
             for data in each.rest():
                 new.take(each.stream, data, sources[each.stream], (began + old.t, old.t))
         if not new.kept:
-            raise RecordingError(f"run {reader.run_id} keeps no raw bytes: it cannot be derived anew")
+            why = "wrote nothing" if (old.started or {}).get("raw") is True else "keeps no raw bytes"
+            raise RecordingError(f"run {reader.run_id} {why}: it cannot be derived anew")
         status = {name: end[name] for name in ("exit_code", "signal") if end.get(name) is not None}
         return new.end(sources, status or None, at=(began + old.t, old.t))
 

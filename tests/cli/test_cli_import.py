@@ -145,6 +145,9 @@ def test_a_run_that_was_read_as_text_is_read_as_what_it_was(ds: Cli) -> None:
 def test_a_run_without_raw_bytes_is_not_derived_anew(ds: Cli) -> None:
     ds("run", "--view", "none", "--no-raw", "--name", "bare", "--", "echo", "hello")
     assert "keeps no raw bytes" in ds("rederive", "bare", code=3).stderr
+    ds("run", "--view", "none", "--name", "silent", "--", "true")
+    assert "wrote nothing: it cannot be derived anew" in ds("rederive", "silent", code=3).stderr
+    ds("rm", "silent")
     assert len(json.loads("[" + ",".join(ds("list", "--json").stdout.splitlines()) + "]")) == 1
 
 

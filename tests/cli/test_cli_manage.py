@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli_kit import Cli, eventually
 
+from durastream import recorder
 from durastream.spool import Spool
 
 
@@ -51,6 +52,29 @@ def test_recover_finishes_what_was_left(ds: Cli) -> None:
     assert ds("cat", run_id).stdout == "kept\n"
     assert "is finished: there is nothing to recover" in ds("recover", run_id).stderr
     ds("verify", run_id)
+
+
+def test_a_run_that_cannot_be_finished_is_named_and_hides_no_other(ds: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    ds("run", "--name", "well", "--", "true")
+    run_id, flag = ds.waiting(before="print('kept', flush=True)\n")
+    spool = Spool(str(ds.store), run_id)
+    eventually(lambda: ds.show(run_id)["draft"] == "kept\n", "the text")
+    for who in ("supervisor", "recorder"):
+        os.kill(int(Path(spool.file(f"{who}.lock")).read_text(encoding="ascii")), 9)
+    flag.touch()
+    eventually(lambda: not spool.alive() and not spool.agent_alive(), "their end")
+
+    def fail(*_: object) -> None:
+        raise KeyError("text")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder, "_record", fail)
+        listed = ds.here("list").stdout
+        assert "orphaned" in listed
+        assert "well" in listed
+        said = ds.here("recover", code=1).stderr
+        assert f"run {run_id}: its recorder failed, a fault of durastream: KeyError('text')" in said
+    assert ds.here("recover").stdout == f"{run_id} unknown\n"
 
 
 def test_rm_removes_and_refuses_what_is_live(ds: Cli) -> None:

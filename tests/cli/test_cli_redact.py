@@ -61,6 +61,13 @@ def test_a_run_leaves_no_canary_and_says_what_it_took_out(ds: Cli, log: str) -> 
     assert ds.show()["draft"] == shown["draft"]
 
 
+def test_a_variable_that_is_not_there_is_named_and_the_run_begins(ds: Cli) -> None:
+    done = ds("run", "--env", "PLAIN", "--env", "NOT_\x1bTHERE", "--", "true", env={"PLAIN": "kept"})
+    said = [line for line in done.stderr.splitlines() if "variable" in line]
+    assert said == ["durastream: --env NOT_\u241bTHERE: there is no such variable here: nothing of it is recorded"]
+    assert ds.events()[0]["data"]["env"] == {"PLAIN": "kept"}
+
+
 def test_without_redaction_all_of_it_is_there_and_that_is_said(ds: Cli) -> None:
     agent = (sys.executable, "-S", "-c", AGENT)
     done = ds("run", "--no-redact", "--log", "jsonl", "--", *agent, env={"CANARY_TOKEN": CANARY})
@@ -82,6 +89,24 @@ def test_a_configuration_adds_patterns_and_names(ds: Cli) -> None:
     assert ds.events()[0]["data"]["env"] == {"PLAIN": "****"}
     (ds.folder / "durastream.toml").write_text('[redact]\npatterns = ["("]\n')
     assert "no regular expression" in ds("run", "--", "true", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("durastream.toml", '[redakt]\npatterns = ["ACME"]\n', "there is no [redakt]: there are [redact] and [verify]"),
+        ("durastream.toml", 'patterns = ["ACME"]\n', "there is no [patterns]: there are [redact] and [verify]"),
+        (
+            "pyproject.toml",
+            "[tool.durastream.redacts]\n",
+            "no [tool.durastream.redacts]: there are [tool.durastream.redact]",
+        ),
+    ],
+)
+def test_a_table_with_another_name_is_no_rule_that_is_passed_over(ds: Cli, name: str, text: str, said: str) -> None:
+    (ds.folder / name).write_text(text)
+    assert said in ds("run", "--", "true", code=2).stderr
+    assert not ds.store.exists() or not list(ds.store.glob("*.db"))
 
 
 def test_an_import_and_a_program_that_records_itself_are_guarded(ds: Cli) -> None:

@@ -187,6 +187,15 @@ def test_what_is_asked_for_and_not_there_is_said(tmp_path: Path) -> None:
     assert store.resume("abd345") is None
 
 
+def test_a_run_that_only_just_begins_is_listed_without_the_secrets_of_its_command(tmp_path: Path) -> None:
+    secret = {"on": True, "values": {"A_TOKEN": "of the moment"}, "names": [], "patterns": ["ACME-[0-9]{6}"]}
+    asked = {"command": ["agent", "of the moment", "--token", "other"], "name": "ACME-123456", "cwd": "/ACME-123456"}
+    spool = Spool.create(str(tmp_path), META | asked | {"tags": {"k": "of the moment"}, "redact": secret})
+    info = FolderStore(str(tmp_path)).info(spool.run_id)
+    assert (info.command, info.name) == (["agent", "[redacted]***", "--token", "*****"], "[redacted]*")
+    assert (info.cwd, info.tags) == ("/[redacted]*", {"k": "[redacted]***"})
+
+
 @pytest.mark.parametrize("log", ["sqlite", "jsonl"])
 def test_a_run_is_removed_with_all_that_belongs_to_it_and_nothing_else(tmp_path: Path, log: str) -> None:
     add(tmp_path, "abc234", 1, log=log, end=False)

@@ -461,6 +461,15 @@ def test_a_broken_row_is_named_once_and_the_rest_is_read(finished: Path, how: st
 
 
 @pytest.mark.timeout(20)
+def test_a_log_whose_end_is_gone_is_that_of_no_finished_run(finished: Path) -> None:
+    with closing(SqliteReader(str(finished))) as reader:
+        before = reader.info()
+    assert before.status == "completed"
+    edit(finished, "delete from log where seq = (select max(seq) from log)")
+    with closing(SqliteReader(str(finished))) as reader:
+        assert reader.info() == INFO._replace(last_seq=(before.last_seq or 0) - 1)
+
+
 def test_seqs_that_do_not_move_come_to_an_end(finished: Path) -> None:
     edit(finished, "update log set body = ?", LOG[0].body)
     with closing(opened(finished)) as reader:

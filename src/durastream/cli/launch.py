@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from durastream import probe, supervisor
+from durastream.cli.ending import say
 from durastream.configuration import asked_redaction
 from durastream.errors import AgentNotStarted, UsageError
 from durastream.location import find_store, make_store
@@ -177,6 +178,9 @@ def launch(request: Request, environ: Mapping[str, str] = os.environ) -> Started
     log, warning = probe.log_for(store, request.log)
     if not redact["on"]:
         sys.stderr.write("durastream: redaction is off: secrets are recorded as they are\n")
+    for name in request.env:
+        if name not in environ:
+            say(f"--env {name}: there is no such variable here: nothing of it is recorded")
     started = time.time()
     parent = environ.get("DURASTREAM_RUN_ID")
     size = (next(filter(None, map(size_of, (1, 0, 2))), DEFAULT_SIZE)) if request.tty else None

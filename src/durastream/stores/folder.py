@@ -162,7 +162,7 @@ class FolderStore:
                     raise
         spool = Spool(self.folder, run_id)
         if info is None:
-            info = info_of(spool.meta())
+            info = _beginning(spool.meta())
         if info.status == "running" and not spool.alive():
             info = info._replace(status="orphaned")
         return info
@@ -225,6 +225,15 @@ class FolderStore:
         if path is not None:
             remove_files(path)
         spool.remove()
+
+
+def _beginning(meta: dict[str, Any]) -> RunInfo:
+    """What is known of a run that has no recording yet, as it will be recorded: its spool has the command as typed."""
+    from durastream.redaction.redactor import Redactor  # takes a while to import: few runs are just beginning
+
+    info, settings = info_of(meta), meta.get("redact")
+    made = Redactor(settings if isinstance(settings, dict) else None).meta(info._asdict())
+    return info._replace(**{name: made[name] for name in ("name", "tags", "command", "cwd")})
 
 
 def info_of(meta: dict[str, Any]) -> RunInfo:

@@ -32,6 +32,7 @@ from durastream.stores.texts import Texts
 __all__ = ["SqliteReader"]
 
 _INFO = ", ".join(RunInfo._fields)
+_AT_THE_END = RunInfo._fields[RunInfo._fields.index("status") :]
 _PROBED = 2000
 _FAR = 4000
 """From how many events on it is quicker to read their text out of the chunks."""
@@ -71,19 +72,21 @@ class SqliteReader:
             values["command"] = json.loads(values["command"] or "[]")
             if values["reconciled"] is not None:
                 values["reconciled"] = bool(values["reconciled"])
-            info = run_info(values)
-            return info if info.status != "running" else run_info(self._ended(info)._asdict())
+            return run_info(self._as_logged(run_info(values))._asdict())
         except UNREADABLE as error:
             raise Damaged(f"{self.path} does not say what run it is: {error}") from error
 
-    def _ended(self, info: RunInfo) -> RunInfo:
-        """What the log says of a run whose recorder was killed before it wrote the run's row."""
+    def _as_logged(self, info: RunInfo) -> RunInfo:
+        """Where the log and the run's row differ, as the log has it: only the log ends a run.
+
+        Its recorder was killed between the two, or somebody cut the end off.
+        """
         head = self.head()
         last = self.read(head.seq - 1, 1)
-        info = info._replace(last_seq=head.seq or None)
         if last and last[0].type == "run.completed":
-            info = completed_info(info, fold(last), head, show_hash(head.hash))
-        return info
+            return info if info.status != "running" else completed_info(info, fold(last), head, show_hash(head.hash))
+        nothing = RunInfo._field_defaults
+        return info._replace(**{name: nothing[name] for name in _AT_THE_END} | {"last_seq": head.seq or None})
 
     def head(self) -> Head:
         try:
