@@ -85,7 +85,7 @@ def _table(tables: dict[str, Any], name: str, path: str, before: str) -> tuple[d
 
 
 def _load(path: str) -> dict[str, Any] | None:
-    if not os.path.exists(path):
+    if not os.path.isfile(path):  # a pipe of that name would be waited for
         return None
     import tomllib
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-__all__ = ["MODELS", "VALIDATORS", "check"]
+__all__ = ["FIELDS", "MODELS", "VALIDATORS", "check"]
 
 PlanStatus = Literal["pending", "active", "done", "skipped", "cancelled"]
 StepKind = Literal["plan", "tool", "task", "model", "agent"]
@@ -277,6 +277,17 @@ MODELS: dict[str, type[BaseModel]] = {
     "text.retracted": TextRetracted,
     "usage.reported": UsageReported,
 }
+
+
+def _fields() -> frozenset[str]:
+    models = [_Data]
+    for model in models:
+        models += model.__subclasses__()
+    return frozenset(field.alias or name for model in models for name, field in model.model_fields.items())
+
+
+FIELDS = _fields()
+"""The names of all fields that the format has, those within others included."""
 
 
 def _text_delta(data: Any) -> None:

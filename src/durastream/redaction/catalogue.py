@@ -235,6 +235,8 @@ class Rules:
         self._longest = max(map(len, self._literals), default=0)
         self._patterns = []
         for pattern in patterns:
+            if not pattern:
+                raise UsageError("redact: a pattern is empty: it says nothing of what is to be taken out")
             try:
                 self._patterns.append(re.compile(pattern))
             except re.error as error:

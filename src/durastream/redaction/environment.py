@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -41,12 +42,14 @@ def settings(environ: Mapping[str, str], asked: Mapping[str, Any] | None = None)
     if not asked.get("enabled", True):
         return {"on": False}
     names = asked.get("names", ())
-    values = {
-        name: value
-        for name, value in environ.items()
-        if len(value) >= SHORTEST and looks_secret(name, names) and not _HARMLESS.fullmatch(value)
-    }
+    values = {name: value for name, value in environ.items() if len(value) >= SHORTEST and _is_one(name, value, names)}
     return {"on": True, "values": values, "names": list(names), "patterns": list(asked.get("patterns", ()))}
+
+
+def _is_one(name: str, value: str, names: Iterable[str]) -> bool:
+    if any(fnmatchcase(name.upper(), each.upper()) for each in names):
+        return True  # the user knows
+    return looks_secret(name) and not _HARMLESS.fullmatch(value)
 
 
 def mentioned(cwd: str) -> bool:
@@ -54,12 +57,12 @@ def mentioned(cwd: str) -> bool:
     folder = cwd
     while True:
         for name in ("durastream.toml", "pyproject.toml"):
-            try:
-                with open(os.path.join(folder, name), "rb") as file:
-                    if b"redact" in file.read() or name == "durastream.toml":
-                        return True
-            except OSError:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path):
                 continue
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                if b"redact" in file.read() or name == "durastream.toml":
+                    return True
         parent = os.path.dirname(folder)
         if parent == folder:
             return False

@@ -19,6 +19,10 @@ _DERIVED = frozenset({"run.completed", "text.completed"})
 """The recorder makes these of what is stored: they hold nothing else."""
 
 
+_WORDS = frozenset({"callable", "command", "cwd", "name", "prompt", "tags", "warning"})
+"""What people say of a run; the rest of what it was asked for is ours."""
+
+
 class Redactor:
     """Made of what `environment.settings` gives. Raises UsageError for a pattern that is none."""
 
@@ -77,7 +81,9 @@ class Redactor:
         """What a run was asked for, as it may be stored."""
         if not self.on:
             return dict(meta)
-        kept = {name: self.value(value, name) for name, value in meta.items() if name not in ("redact", "env")}
+        kept = {name: self.value(value, name) if name in _WORDS else value for name, value in meta.items()}
+        for name in ("redact", "env"):
+            kept.pop(name, None)
         if meta.get("command"):
             kept["command"] = self.words(list(meta["command"]))
         if meta.get("env"):
