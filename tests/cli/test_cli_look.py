@@ -30,7 +30,7 @@ LISTED = {
 }  # fmt: skip
 SHOWN = LISTED | {
     "plan", "steps", "draft", "answer", "reasoning", "sources", "checks", "usage", "approvals", "artifacts", "errors",
-    "log", "terminal", "findings", "agent", "evaluations", "redaction", "redacted",
+    "log", "terminal", "findings", "agent", "env", "evaluations", "redaction", "redacted",
 }  # fmt: skip
 
 TALKS = """

@@ -65,7 +65,7 @@ def test_a_variable_that_is_not_there_is_named_and_the_run_begins(ds: Cli) -> No
     done = ds("run", "--env", "PLAIN", "--env", "NOT_\x1bTHERE", "--", "true", env={"PLAIN": "kept"})
     said = [line for line in done.stderr.splitlines() if "variable" in line]
     assert said == ["durastream: --env NOT_\u241bTHERE: there is no such variable here: nothing of it is recorded"]
-    assert ds.events()[0]["data"]["env"] == {"PLAIN": "kept"}
+    assert ds.events()[0]["data"]["env"] == ds.show()["env"] == {"PLAIN": "kept"}
 
 
 def test_without_redaction_all_of_it_is_there_and_that_is_said(ds: Cli) -> None:

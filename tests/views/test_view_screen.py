@@ -185,6 +185,18 @@ def test_an_answer_that_is_cut_says_so_once_the_run_is_over(log: Any, printed: A
     assert "answer    ↑ this is the end of 50.0k characters\n" in printed(live.summary(log.state(), width=60), 60)
 
 
+def test_a_finding_of_many_words_is_cut_with_an_ellipsis(log: Any, printed: Any) -> None:
+    log.start()
+    findings = [" ".join(f"word{at}" for at in range(40)), "short"]
+    log.add(9.0, "run.completed", status="failed", exit_code=1, reconciled=False, findings=findings)
+    shown = printed(live.render(log.state(), width=70, height=20, now=500.0, seal=""), 70).splitlines()
+    last = [text for text in shown if "word" in text][-1]
+    assert last.endswith("…")
+    assert len(last) <= 70
+    assert sum("word" in text for text in shown) == 3
+    assert any(text.endswith("! short") for text in shown)
+
+
 def test_an_interrupted_run(log: Any, printed: Any) -> None:
     log.start()
     log.plan(0.1, 1, "Find", "Write", type_="plan.created")

@@ -77,6 +77,7 @@ def run_document(info: RunInfo, state: RunState, evaluations: Sequence[Evaluatio
         "terminal": _terminal(state),
         "reconciled": end.get("reconciled"),
         "findings": end.get("findings", []),
+        "env": (state.started or {}).get("env") or {},
         "redaction": (state.started or {}).get("redaction"),
         "redacted": end.get("redacted", {}),
         "evaluations": [each._asdict() for each in evaluations],

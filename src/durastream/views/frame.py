@@ -20,7 +20,21 @@ from rich.text import Text
 
 from durastream.views.safe import visible
 
-__all__ = ["GUTTER", "Pick", "Section", "beside", "column", "kept", "line", "natural", "pair", "row", "share", "wrap"]
+__all__ = [
+    "GUTTER",
+    "Pick",
+    "Section",
+    "beside",
+    "column",
+    "first",
+    "kept",
+    "line",
+    "natural",
+    "pair",
+    "row",
+    "share",
+    "wrap",
+]
 
 GUTTER = 10
 """Cells for the names of sections; a column narrower than four gutters has none."""
@@ -83,6 +97,17 @@ def _fit(text: Text, width: int, *, pad: bool = False) -> Text:
     fitted = text.copy()
     fitted.truncate(max(0, width), overflow="ellipsis", pad=pad)
     return fitted
+
+
+def first(lines: list[Text], most: int, width: int) -> list[Text]:
+    """At most so many lines; the last of them ends with an ellipsis when there were more."""
+    if len(lines) <= most:
+        return lines
+    last = lines[most - 1].copy()
+    last.rstrip()
+    last.truncate(max(0, width - 1))
+    last.append("…")
+    return [*lines[: most - 1], last]
 
 
 def wrap(text: Text, width: int, hang: int = 0) -> list[Text]:

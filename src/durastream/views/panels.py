@@ -18,7 +18,7 @@ from rich.text import Text
 from durastream.message import Message
 from durastream.state import RunState
 from durastream.views.draft import LIMIT, after_return, text_lines
-from durastream.views.frame import Section, line, row, wrap
+from durastream.views.frame import Section, first, line, row, wrap
 from durastream.views.plan import plan_section, steps_section
 from durastream.views.words import (
     MARK,
@@ -85,7 +85,7 @@ def _result(state: RunState, seal: str) -> Section | None:
         if said is not None:
             lines.append(row(said[0], STYLE[said[0]], said[1], width))
         for text in found:
-            lines += wrap(line(f"! {text}", "yellow"), width, 2)[:3]
+            lines += first(wrap(line(f"! {text}", "yellow"), width, 2), 3, width)
         if seal:
             lines += wrap(line(f"seal {phrase(seal)}", "dim"), width)
         return lines[:room]
