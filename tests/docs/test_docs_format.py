@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from durastream.cli.document import run_document, run_fields
+from durastream.control import Requests
 from durastream.events import RESERVED, TYPES
 from durastream.rules import RULES
 from durastream.spool import Spool
@@ -146,6 +147,8 @@ def test_the_numbers_in_the_head_of_a_database_are_those_of_the_code() -> None:
 
 def test_the_files_of_a_spool_are_documented(tmp_path: Path) -> None:
     spool = Spool.create(str(tmp_path), {"command": ["true"]})
+    spool.request(act="cancel", by="cancel")
+    assert len([*Requests(spool).new()]) == 1
     documented = {name for row in rows(section("The spool")) for name in names(row[0])}
     assert {path.name for path in Path(spool.path).iterdir()} <= documented
     spool.remove()

@@ -192,15 +192,20 @@ def test_cancel_ends_an_agent_whose_supervisor_was_killed_and_what_it_started(bo
     assert process_token(left) is None
 
 
-def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_does_not_end(box: Box) -> None:
-    script = "trap 'echo got' USR1; trap '' TERM; echo ready; while :; do sleep 0.02; done"
-    live = box.detach("sh", "-c", script)
+def _told_once_by_its_supervisor(box: Box) -> tuple[Live, Path]:
+    """A run whose agent says when it gets SIGUSR1, and got one from a supervisor that is dead now."""
+    live = box.detach("sh", "-c", "trap 'echo got' USR1; trap '' TERM; echo ready; while :; do sleep 0.02; done")
     wrote = Path(live.spool.file("stdout"))
     live.reaches(2)
     eventually(wrote.read_text, "the agent to be ready")
     live.spool.request(act="signal", signal="SIGUSR1", by="me")
     eventually(lambda: wrote.read_text() == "ready\ngot\n", "the first signal")
     stop(live.pid("supervisor"))
+    return live, wrote
+
+
+def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_does_not_end(box: Box) -> None:
+    live, wrote = _told_once_by_its_supervisor(box)
     last = live.pid("recorder")
     stop(last)
     eventually(lambda: not live.spool.alive(), "both to be gone")
@@ -223,13 +228,7 @@ def test_who_takes_a_run_up_sends_what_is_asked_for_from_then_on_and_kills_what_
 
 
 def test_what_is_asked_for_as_the_supervisor_dies_is_sent_and_what_it_sent_is_not_sent_again(box: Box) -> None:
-    live = box.detach("sh", "-c", "trap 'echo got' USR1; trap '' TERM; echo ready; while :; do sleep 0.02; done")
-    wrote = Path(live.spool.file("stdout"))
-    live.reaches(2)
-    eventually(wrote.read_text, "the agent to be ready")
-    live.spool.request(act="signal", signal="SIGUSR1", by="me")
-    eventually(lambda: wrote.read_text() == "ready\ngot\n", "the first signal")
-    stop(live.pid("supervisor"))
+    live, wrote = _told_once_by_its_supervisor(box)
     live.spool.request(act="signal", signal="SIGUSR1", by="me")
     eventually(lambda: wrote.read_text() == "ready\ngot\ngot\n", "the second signal")
     assert box.ask("cancel", live.run_id, "--grace", "0.3").code == 0

@@ -25,12 +25,16 @@ _HARMLESS = re.compile(r"\d+|/[\w./-]*|(?i:true|false|none|null|disabled|enabled
 
 def looks_secret(name: str, names: Iterable[str] = ()) -> bool:
     """Whether a variable of this name holds a secret; `names` are more of them, with * and ?."""
-    upper = name.upper()
-    if any(fnmatchcase(upper, each.upper()) for each in names):
+    if _named(name, names):
         return True
+    upper = name.upper()
     if any(part in upper for part in _NOT):
         return False
     return any(part in upper for part in _SECRET) or upper.endswith(_ENDS)
+
+
+def _named(name: str, names: Iterable[str]) -> bool:
+    return any(fnmatchcase(name.upper(), each.upper()) for each in names)
 
 
 def settings(environ: Mapping[str, str], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -42,14 +46,14 @@ def settings(environ: Mapping[str, str], asked: Mapping[str, Any] | None = None)
     if not asked.get("enabled", True):
         return {"on": False}
     names = asked.get("names", ())
-    values = {name: value for name, value in environ.items() if len(value) >= SHORTEST and _is_one(name, value, names)}
+    values = {
+        name: value
+        for name, value in environ.items()
+        if len(value) >= SHORTEST
+        and looks_secret(name, names)
+        and (_named(name, names) or not _HARMLESS.fullmatch(value))  # who names a variable knows
+    }
     return {"on": True, "values": values, "names": list(names), "patterns": list(asked.get("patterns", ()))}
-
-
-def _is_one(name: str, value: str, names: Iterable[str]) -> bool:
-    if any(fnmatchcase(name.upper(), each.upper()) for each in names):
-        return True  # the user knows
-    return looks_secret(name) and not _HARMLESS.fullmatch(value)
 
 
 def mentioned(cwd: str) -> bool:
